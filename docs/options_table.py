@@ -1,0 +1,53 @@
+"""Writes the tables of docs/options.md from the options themselves: python docs/options_table.py"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from unrolled.options import PRESET_REASONS, PRESETS, ClassifierOptions
+
+PAGE = Path(__file__).with_name("options.md")
+BEGIN = "<!-- tables: written by options_table.py -->\n"
+
+
+def tables() -> str:
+    """The presets and all options by group, as Markdown."""
+    lines = ["## Presets", "", "| preset | what it is for | what it changes |", "|---|---|---|"]
+    for name, changes in PRESETS.items():
+        changed = ", ".join(f"`{option}={_shown(value)}`" for option, value in changes.items())
+        lines.append(
+            f"| `{name}` | {PRESET_REASONS[name]} | {changed or 'nothing: these are the defaults'} |"
+        )
+    fields = dataclasses.fields(ClassifierOptions)
+    for group in dict.fromkeys(field.metadata["group"] for field in fields):
+        lines += ["", f"## {group}", "", "| option | default | values | meaning |", "|---|---|---|---|"]
+        for field in fields:
+            if field.metadata["group"] == group:
+                default, help = _shown(field.default), field.metadata["help"]
+                lines.append(f"| `{field.name}` | `{default}` | {_values(field)} | {help} |")
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """The whole page with its tables made anew."""
+    return PAGE.read_text(encoding="utf-8").partition(BEGIN)[0] + BEGIN + "\n" + tables()
+
+
+def _values(field: dataclasses.Field[object]) -> str:
+    meta = field.metadata
+    if meta["choices"]:
+        return ", ".join(f"`{choice}`" for choice in meta["choices"])
+    if meta["low"] is not None:
+        return f"{_shown(meta['low'])} to {_shown(meta['high'])}"
+    return {"bool": "`True`, `False`", "str": "text"}[str(field.type)]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}" if value < 2**31 - 1 else "2^31 - 1"
+    return '""' if value == "" else str(value)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

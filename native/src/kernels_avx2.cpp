@@ -1,0 +1,24 @@
+// Compiled with the flags of this instruction set: nothing here may be visible to other files but the table, because
+// the linker would be free to let a plain processor run it.
+#include <cstring>
+
+#include "kernels.h"
+#include "simd_avx2.h"
+
+namespace unrolled {
+namespace {
+
+using S = Avx2;
+#include "product.inc.h"
+#include "forward.inc.h"
+#include "backward.inc.h"
+#include "table.inc.h"
+
+}  // namespace
+
+const Kernels<float>& kernels_avx2() {
+    static const Kernels<float> table = make_kernels();
+    return table;
+}
+
+}  // namespace unrolled

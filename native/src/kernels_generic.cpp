@@ -1,0 +1,38 @@
+// The kernels for any processor, in float32 and in float64 (which the gradient checks use).
+#include <cstring>
+
+#include "kernels.h"
+#include "simd_generic.h"
+
+namespace unrolled {
+namespace {
+
+namespace f32 {
+using S = Generic<float>;
+#include "product.inc.h"
+#include "forward.inc.h"
+#include "backward.inc.h"
+#include "table.inc.h"
+}  // namespace f32
+
+namespace f64 {
+using S = Generic<double>;
+#include "product.inc.h"
+#include "forward.inc.h"
+#include "backward.inc.h"
+#include "table.inc.h"
+}  // namespace f64
+
+}  // namespace
+
+const Kernels<float>& kernels_generic_f32() {
+    static const Kernels<float> table = f32::make_kernels();
+    return table;
+}
+
+const Kernels<double>& kernels_generic_f64() {
+    static const Kernels<double> table = f64::make_kernels();
+    return table;
+}
+
+}  // namespace unrolled

@@ -1,0 +1,16 @@
+// What differs between compilers, in one place.
+#pragma once
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define UNROLLED_INLINE __forceinline
+#define UNROLLED_UNROLL
+#define UNROLLED_PREFETCH(address) ((void)0)
+#else
+#define UNROLLED_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLLED_UNROLL _Pragma("unroll")
+#else
+#define UNROLLED_UNROLL _Pragma("GCC unroll 16")
+#endif
+#define UNROLLED_PREFETCH(address) __builtin_prefetch(address)
+#endif

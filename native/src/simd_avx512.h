@@ -1,0 +1,58 @@
+// 16 floats in a 512-bit register (AVX-512 F, DQ, BW, VL).
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "portability.h"
+
+namespace unrolled {
+namespace {
+
+struct Avx512 {
+    using Scalar = float;
+    using V = __m512;
+    static constexpr int width = 16;
+    static constexpr int registers = 32;
+
+    static UNROLLED_INLINE __mmask16 mask(int64_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFFu : (1u << n) - 1u); }
+    static UNROLLED_INLINE V zero() { return _mm512_setzero_ps(); }
+    static UNROLLED_INLINE V set(float x) { return _mm512_set1_ps(x); }
+    static UNROLLED_INLINE V load(const float* p) { return _mm512_loadu_ps(p); }
+    static UNROLLED_INLINE V load(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
+    static UNROLLED_INLINE void store(float* p, V v) { _mm512_storeu_ps(p, v); }
+    static UNROLLED_INLINE void store(float* p, V v, int64_t n) { _mm512_mask_storeu_ps(p, mask(n), v); }
+    static UNROLLED_INLINE V add(V a, V b) { return _mm512_add_ps(a, b); }
+    static UNROLLED_INLINE V sub(V a, V b) { return _mm512_sub_ps(a, b); }
+    static UNROLLED_INLINE V mul(V a, V b) { return _mm512_mul_ps(a, b); }
+    static UNROLLED_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+    static UNROLLED_INLINE V relu(V x) { return _mm512_max_ps(_mm512_setzero_ps(), x); }  // keeps NaN: second operand
+    static UNROLLED_INLINE V where_positive(V x, V y) {  // y where x > 0, else 0
+        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), y);
+    }
+
+    // exp(-x) = 2^n 2^r with n = round(-x log2 e), |r| <= 1/2. Rounding y before the split costs s'(x) |y| 2^-24, less than
+    // 2e-8, since the sigmoid is flat where y is large. Polynomial: minimax for 2^r on [-1/2, 1/2], relative error 2e-9.
+    static UNROLLED_INLINE V sigmoid(V x) {
+        const V limit = set(126.0f);
+        // The order of operands lets NaN through.
+        const V y = _mm512_min_ps(limit, _mm512_max_ps(sub(zero(), limit), mul(x, set(-1.44269504088896341f))));
+        const V n = _mm512_roundscale_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        const V r = sub(y, n);
+        V p = set(1.5461444e-4f);
+        p = fma(p, r, set(1.3400428e-3f));
+        p = fma(p, r, set(9.6180567e-3f));
+        p = fma(p, r, set(5.5503272e-2f));
+        p = fma(p, r, set(2.4022651e-1f));
+        p = fma(p, r, set(6.9314721e-1f));
+        p = fma(p, r, set(1.0f));
+        const V d = add(set(1.0f), _mm512_scalef_ps(p, n));
+        const V q = _mm512_rcp14_ps(d);
+        return mul(q, _mm512_fnmadd_ps(d, q, set(2.0f)));  // one Newton step: 14 bits to 24
+    }
+    static UNROLLED_INLINE V tanh(V x) { return fma(set(2.0f), sigmoid(add(x, x)), set(-1.0f)); }
+};
+
+}  // namespace
+}  // namespace unrolled

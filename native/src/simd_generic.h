@@ -1,0 +1,129 @@
+// 128 bits of any scalar, written with the compiler's vector extension: SSE2, NEON, or plain code elsewhere.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "portability.h"
+
+namespace unrolled {
+namespace {
+
+template <class T>
+struct Lanes {
+    static constexpr int width = static_cast<int>(16 / sizeof(T));
+#if defined(__GNUC__)
+    typedef T V __attribute__((vector_size(16)));
+#else
+    struct V {
+        T lane[width];
+        T& operator[](int i) { return lane[i]; }
+        const T& operator[](int i) const { return lane[i]; }
+        friend V operator+(V a, const V& b) { for (int i = 0; i < width; ++i) a.lane[i] += b.lane[i]; return a; }
+        friend V operator-(V a, const V& b) { for (int i = 0; i < width; ++i) a.lane[i] -= b.lane[i]; return a; }
+        friend V operator*(V a, const V& b) { for (int i = 0; i < width; ++i) a.lane[i] *= b.lane[i]; return a; }
+        friend V operator/(V a, const V& b) { for (int i = 0; i < width; ++i) a.lane[i] /= b.lane[i]; return a; }
+    };
+#endif
+};
+
+template <class T>
+struct Generic {
+    using Scalar = T;
+    using V = typename Lanes<T>::V;
+    static constexpr int width = Lanes<T>::width;
+#if defined(__aarch64__)
+    static constexpr int registers = 32;
+#else
+    static constexpr int registers = 16;
+#endif
+
+    static UNROLLED_INLINE V set(T x) {
+        V v;
+        for (int i = 0; i < width; ++i) v[i] = x;
+        return v;
+    }
+    static UNROLLED_INLINE V zero() { return set(T(0)); }
+    static UNROLLED_INLINE V load(const T* p) {
+        V v;
+        std::memcpy(&v, p, sizeof v);
+        return v;
+    }
+    static UNROLLED_INLINE V load(const T* p, int64_t n) {
+        if (n >= width) return load(p);
+        V v = zero();
+        for (int i = 0; i < width; ++i)
+            if (i < n) v[i] = p[i];
+        return v;
+    }
+    static UNROLLED_INLINE void store(T* p, V v) { std::memcpy(p, &v, sizeof v); }
+    static UNROLLED_INLINE void store(T* p, V v, int64_t n) {
+        if (n >= width) {
+            store(p, v);
+            return;
+        }
+        for (int i = 0; i < width; ++i)
+            if (i < n) p[i] = v[i];
+    }
+    static UNROLLED_INLINE V add(V a, V b) { return a + b; }
+    static UNROLLED_INLINE V sub(V a, V b) { return a - b; }
+    static UNROLLED_INLINE V mul(V a, V b) { return a * b; }
+    static UNROLLED_INLINE V fma(V a, V b, V c) { return a * b + c; }
+    static UNROLLED_INLINE V relu(V x) {
+        for (int i = 0; i < width; ++i) x[i] = x[i] < T(0) ? T(0) : x[i];  // keeps NaN
+        return x;
+    }
+    static UNROLLED_INLINE V where_positive(V x, V y) {
+        for (int i = 0; i < width; ++i) y[i] = x[i] > T(0) ? y[i] : T(0);
+        return y;
+    }
+    static UNROLLED_INLINE V sigmoid(V x);
+    static UNROLLED_INLINE V tanh(V x);
+};
+
+template <>
+UNROLLED_INLINE Generic<double>::V Generic<double>::sigmoid(V x) {
+    for (int i = 0; i < width; ++i) x[i] = 1.0 / (1.0 + std::exp(-x[i]));
+    return x;
+}
+template <>
+UNROLLED_INLINE Generic<double>::V Generic<double>::tanh(V x) {
+    for (int i = 0; i < width; ++i) x[i] = std::tanh(x[i]);
+    return x;
+}
+
+// exp(-x) = 2^n 2^r with n = round(-x log2 e), |r| <= 1/2. Rounding y before the split costs s'(x) |y| 2^-24, less than
+// 2e-8, since the sigmoid is flat where y is large. Polynomial: minimax for 2^r on [-1/2, 1/2], relative error 2e-9.
+template <>
+UNROLLED_INLINE Generic<float>::V Generic<float>::sigmoid(V x) {
+    V y = x * set(-1.44269504088896341f);
+    for (int i = 0; i < width; ++i) {  // NaN passes
+        y[i] = y[i] > 126.0f ? 126.0f : y[i];
+        y[i] = y[i] < -126.0f ? -126.0f : y[i];
+    }
+    const V magic = set(12582912.0f);  // 1.5 * 2^23: adding it rounds to the nearest integer
+    const V shifted = y + magic;
+    const V r = y - (shifted - magic);
+    V p = set(1.5461444e-4f);
+    p = p * r + set(1.3400428e-3f);
+    p = p * r + set(9.6180567e-3f);
+    p = p * r + set(5.5503272e-2f);
+    p = p * r + set(2.4022651e-1f);
+    p = p * r + set(6.9314721e-1f);
+    p = p * r + set(1.0f);
+    // The low bits of `shifted` hold n; move them into the exponent field.
+    int32_t bits[width];
+    std::memcpy(bits, &shifted, sizeof bits);
+    for (int i = 0; i < width; ++i) bits[i] = static_cast<int32_t>((static_cast<uint32_t>(bits[i]) + 127u) << 23);
+    V scale;
+    std::memcpy(&scale, bits, sizeof scale);
+    return set(1.0f) / (p * scale + set(1.0f));
+}
+template <>
+UNROLLED_INLINE Generic<float>::V Generic<float>::tanh(V x) {
+    return set(2.0f) * sigmoid(x + x) - set(1.0f);
+}
+
+}  // namespace
+}  // namespace unrolled

@@ -1,0 +1,15 @@
+// The table of one instruction set. Included last.
+
+Kernels<T> make_kernels() {
+    Kernels<T> table{};
+    table.width = W;
+    table.pack_gates = &pack_gates;
+    table.pack_plain = &pack_plain;
+    table.pack_gate_bias = &pack_gate_bias;
+    table.scan_forward = &scan_forward;
+    table.scan_backward = &scan_backward;
+    table.product = &product;
+    table.outer = &outer;
+    table.outer_scratch = &outer_scratch;
+    return table;
+}

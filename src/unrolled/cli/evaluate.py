@@ -1,0 +1,106 @@
+"""``unrolled evaluate``: a model's figures on a labelled file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unrolled.cli.help import GroupedOption, HelpCommand
+from unrolled.cli.notes import tell_bad_rows, tell_guesses
+from unrolled.cli.parameters import LABEL_KINDS, reading_options, reading_parameters
+from unrolled.errors import MissingExtraError
+
+_HELP = """\
+Measure a model on a labelled file.
+
+Shows accuracy and F1, each class, and the confusion table, and saves the table as a picture: confusion.png,
+or what --plot names. With --json the figures go to standard output as one JSON object, and a picture is
+saved only if --plot is given. For several labels a text: micro and macro F1 and exact match. For a number:
+mean absolute error, root mean squared error, R squared and correlation.
+"""
+
+_EXAMPLES = """\
+unrolled evaluate sentiment/ test.tsv
+unrolled evaluate stars/ test.csv --text-column review --label-column 3 --json
+"""
+
+_PLOT = "confusion.png"
+
+
+def run(model: str, test: str, as_json: bool, plot: str | None, **values: Any) -> None:
+    """Run the verb; the parameters are those of the command line."""
+    from unrolled.data import open_records
+    from unrolled.runtime import load
+
+    predictor = load(model)
+    kind = LABEL_KINDS[predictor.options.task]
+    reader = open_records(test, needs_label=True, label_kind=kind, **reading_options(values))
+    tell_guesses(reader)
+    figures = predictor.evaluate(reader)
+    tell_bad_rows(reader)
+    if as_json:
+        click.echo(json.dumps(figures, ensure_ascii=False))
+    else:
+        _show(figures)
+    _draw(figures, plot, wanted=plot is not None or not as_json)
+
+
+def _show(figures: dict[str, Any]) -> None:
+    from unrolled.cli.console import console
+    from unrolled.cli.report import show_classes, show_confusion, show_figures, unseen_line
+
+    screen = console()
+    show_figures(screen, figures)
+    if figures.get("per_class"):
+        screen.print()
+        show_classes(screen, figures["per_class"])
+    if figures.get("confusion"):
+        screen.print()
+        show_confusion(screen, figures["confusion"]["labels"], figures["confusion"]["matrix"])
+    if figures.get("unseen_labels"):
+        screen.print()
+        screen.print(unseen_line(figures["unseen_labels"]), soft_wrap=True)
+
+
+def _draw(figures: dict[str, Any], plot: str | None, *, wanted: bool) -> None:
+    if not wanted:
+        return
+    if not figures.get("confusion"):
+        if plot is not None:
+            raise click.UsageError("--plot draws the confusion table, which only one label a text has.")
+        return
+    from unrolled.cli.plot import plot_confusion
+
+    path = Path(plot or _PLOT)
+    try:
+        complete = plot_confusion(figures["confusion"]["labels"], figures["confusion"]["matrix"], path)
+    except MissingExtraError as error:
+        click.echo(f"no picture: {error}", err=True)
+        return
+    note = "" if complete else " (labels that no font of this system can write stand as numbers)"
+    click.echo(f"picture of the confusion table: {path}{note}", err=True)
+
+
+command = HelpCommand(
+    name="evaluate",
+    callback=run,
+    help=_HELP,
+    examples=_EXAMPLES,
+    params=[
+        click.Argument(["model"], metavar="MODEL"),
+        click.Argument(["test"], metavar="TEST"),
+        GroupedOption(
+            ["--json", "as_json"], is_flag=True, group="Output", help="Figures as one JSON object."
+        ),
+        GroupedOption(
+            ["--plot"],
+            metavar="FILE",
+            group="Output",
+            help="Picture of the confusion table (.png, .svg, .pdf).",
+        ),
+        *reading_parameters(labels=True),
+    ],
+)

@@ -1,0 +1,59 @@
+"""The compiled engine: recurrent layers over ragged batches of numpy arrays, neither padded nor sorted.
+
+Ragged values are batch-major, ``(total, dim)`` with ``lengths (batch,)``: all tokens of sequence 0, then of
+sequence 1, and so on. Results do not depend on the number of threads, bit for bit.
+
+* :func:`layer_forward`, :func:`layer_backward`, :func:`infer_layer`: a whole layer with its input projection.
+* :func:`forward`, :func:`backward`: one direction whose projection the caller has done.
+* :func:`linear`, :func:`linear_weight_gradient`, :func:`gather`: the dense products and lookups around it.
+* :func:`split_english`: tokens of English text.
+* :func:`available`, :func:`reason`, :func:`simd`, :func:`set_num_threads` ...: what is in use.
+"""
+
+from unrolled.engine.english import split_english
+from unrolled.engine.layer import (
+    LayerGradients,
+    LayerResult,
+    Weights,
+    infer_layer,
+    layer_backward,
+    layer_forward,
+)
+from unrolled.engine.library import (
+    available,
+    get_num_threads,
+    notify_missing,
+    reason,
+    set_num_threads,
+    set_simd,
+    simd,
+    simd_choices,
+)
+from unrolled.engine.linear import gather, linear, linear_weight_gradient
+from unrolled.engine.scan import Saved, Scan, ScanGradients, backward, forward
+
+__all__ = [
+    "LayerGradients",
+    "LayerResult",
+    "Saved",
+    "Scan",
+    "ScanGradients",
+    "Weights",
+    "available",
+    "backward",
+    "forward",
+    "gather",
+    "get_num_threads",
+    "infer_layer",
+    "layer_backward",
+    "layer_forward",
+    "linear",
+    "linear_weight_gradient",
+    "notify_missing",
+    "reason",
+    "set_num_threads",
+    "set_simd",
+    "simd",
+    "simd_choices",
+    "split_english",
+]

@@ -1,0 +1,9 @@
+"""Cells over time: torch modules on ragged batches."""
+
+from unrolled.layers.embedding import Embedding, one_hot
+from unrolled.layers.gru import GRU
+from unrolled.layers.lstm import LSTM
+from unrolled.layers.recurrent import RecurrentLayer
+from unrolled.layers.rnn import RNN
+
+__all__ = ["GRU", "LSTM", "RNN", "Embedding", "RecurrentLayer", "one_hot"]

@@ -1,0 +1,208 @@
+"""Writing a model so that a crash at any moment leaves the old model or the new one, never half of one."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.errors import ModelFileError
+from unrolled.runtime import tensors
+from unrolled.runtime.files import SavedModel, all_finite
+from unrolled.runtime.manifest import (
+    FILE_NAMES,
+    MANIFEST_NAME,
+    TOKENIZER_NAME,
+    WEIGHTS_NAME,
+    Manifest,
+    fingerprint,
+)
+
+_TYPES = {"F32": np.float32, "F16": np.float16, "I32": np.int32}
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def save_model(
+    path: str | os.PathLike[str],
+    manifest: Mapping[str, Any],
+    tokenizer_json: str,
+    weights: Mapping[str, np.ndarray],
+) -> None:
+    """Write a model as a folder, or as a zip if the name ends in ``.zip``.
+
+    Written under a temporary name beside the target, synced to disk, then renamed. An older model of that
+    name is replaced in the same instant; anything else of that name is left alone.
+
+    Args:
+        path: of the folder or zip; missing parent folders are made.
+        manifest: content of ``model.json``; ``files`` and ``checksum`` are filled in here.
+        tokenizer_json: content of ``tokenizer.json``.
+        weights: name -> float array; embedding tables are converted to ``manifest["storage"]["embedding"]``,
+            all else to float32. If the n-gram hasher keeps only some buckets, these come as ``ngrams.kept``,
+            int32, and their number as ``manifest["ngram_rows"]``.
+
+    Raises:
+        ModelFileError: the target is something other than a model, the disk is full or write-protected,
+            weights are missing, of a wrong shape, or not finite.
+    """
+    target = Path(path)
+    model = as_saved_model(manifest, tokenizer_json, weights)
+    packed = target.suffix.lower() == ".zip"
+    try:
+        _refuse_other_things(target, packed)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{target.name}.", suffix=".part", dir=target.parent
+        ) as temporary:
+            folder = Path(temporary) / "model"
+            folder.mkdir()
+            _write_folder(folder, model)
+            if packed:
+                archive = Path(temporary) / "model.zip"
+                _write_zip(archive, folder)
+                archive.replace(target)
+            else:
+                _replace_folder(folder, target, Path(temporary))
+            _sync_folder(target.parent)
+    except OSError as error:
+        raise ModelFileError(
+            f"{target}: the model cannot be written ({error.strerror or error}). "
+            "Check free space and rights, or give another folder."
+        ) from None
+
+
+def as_saved_model(
+    manifest: Mapping[str, Any],
+    tokenizer_json: str,
+    weights: Mapping[str, np.ndarray],
+    where: str = "the new model",
+) -> SavedModel:
+    """The parts of a model, checked and converted to the types in which they are stored.
+
+    Raises:
+        ModelFileError: the parts do not fit together, or a weight is not finite.
+    """
+    checked = Manifest.check(json.loads(json.dumps(dict(manifest))), where)
+    shapes, dtypes = checked.shapes, checked.dtypes
+    if set(weights) != set(shapes):
+        odd = sorted(set(weights) ^ set(shapes))
+        raise ModelFileError(
+            f"{where}: its weights do not fit its options: '{odd[0]}' is missing or superfluous."
+        )
+    stored: dict[str, np.ndarray] = {}
+    for name, shape in shapes.items():
+        array = np.asarray(weights[name])
+        if array.shape != shape:
+            raise ModelFileError(f"{where}: '{name}' has shape {array.shape}; the options ask for {shape}.")
+        with np.errstate(over="ignore"):
+            stored[name] = np.ascontiguousarray(array, dtype=_TYPES[dtypes[name]])
+        if not all_finite(stored[name]):
+            hint = ", or too large for float16: store float32" if dtypes[name] == "F16" else ""
+            raise ModelFileError(f"{where}: '{name}' holds values that are not finite numbers{hint}.")
+    return SavedModel(checked, tokenizer_json, stored, None)
+
+
+def _refuse_other_things(target: Path, packed: bool) -> None:
+    """Never replace what is not a model."""
+    if not os.path.lexists(target):
+        return
+    if packed:
+        if not zipfile.is_zipfile(target):
+            raise ModelFileError(f"{target}: exists and is not a zip of a model. Give another name.")
+        return
+    if not target.is_dir() or target.is_symlink():
+        raise ModelFileError(f"{target}: exists and is not a folder. Give another name.")
+    names = {entry.name for entry in target.iterdir()}
+    if names and MANIFEST_NAME not in names:
+        raise ModelFileError(
+            f"{target}: the folder holds other files and no model. Give a new or empty folder."
+        )
+
+
+def _write_folder(folder: Path, model: SavedModel) -> None:
+    listed = {
+        TOKENIZER_NAME: _write(folder / TOKENIZER_NAME, [model.tokenizer_json.encode("utf-8")]),
+        WEIGHTS_NAME: _write(folder / WEIGHTS_NAME, tensors.file_parts(model.weights)),
+    }
+    content: dict[str, Any] = {**model.manifest.raw, "files": listed}
+    content["checksum"] = fingerprint(content)
+    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    _write(folder / MANIFEST_NAME, [text.encode("utf-8")])
+    _sync_folder(folder)
+
+
+def _write(path: Path, parts: Iterable[bytes | memoryview]) -> dict[str, Any]:
+    """Write and sync one file; its size and checksum."""
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("wb") as file:
+        for part in parts:
+            file.write(part)
+            digest.update(part)
+            size += len(part)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def _write_zip(path: Path, folder: Path) -> None:
+    with path.open("wb") as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name in (MANIFEST_NAME, *FILE_NAMES):
+                # Weights do not shrink; stored as they are, they are read at the speed of a folder.
+                kind = zipfile.ZIP_STORED if name == WEIGHTS_NAME else zipfile.ZIP_DEFLATED
+                archive.write(folder / name, name, compress_type=kind)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace_folder(new: Path, target: Path, attic: Path) -> None:
+    """Put ``new`` at ``target``. What stood there ends at ``new`` or in ``attic``, to be deleted."""
+    if not target.exists():
+        new.rename(target)
+        return
+    kept = [entry for entry in target.iterdir() if entry.name not in (MANIFEST_NAME, *FILE_NAMES)]
+    if _exchange(new, target):
+        old = new
+    else:  # no such system call: for a moment there is no folder, and the old one lies in the attic
+        old = attic / "old"
+        target.rename(old)
+        new.rename(target)
+    for entry in kept:  # the user's notes, training logs and checkpoints stay
+        shutil.move(old / entry.name, target / entry.name)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two folders in one step (Linux ``renameat2``); false where that cannot be done."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    rename.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    done: int = rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
+    return done == 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames durable; Windows has no such call and needs none."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

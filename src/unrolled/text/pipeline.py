@@ -1,0 +1,237 @@
+"""Texts to rows of the embedding table: tokens, their ids, and the buckets of their n-grams."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from unrolled.errors import OptionError
+from unrolled.text.batch import SequenceBatch, gather_positions
+from unrolled.text.ngrams import NgramHasher
+from unrolled.text.tokenizer import PAD_TOKEN, Tokenizer
+
+#: Distinct tokens, and n-grams of them, that are remembered; beyond either bound the memory is emptied.
+CACHED_TOKENS = 1 << 18
+CACHED_NGRAMS = 1 << 23
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TextBatch:
+    """Texts as rows of one embedding table of ``V + hasher.rows`` rows.
+
+    Args:
+        tokens: ids of the words, rows ``[0, V)``; ``tokens.lengths (batch,)``: tokens of each text.
+        bags: rows ``[V, V + hasher.rows)`` of the n-grams of each token; ``bags.lengths (tokens.total,)``.
+            ``None`` if the model reads no n-grams.
+    """
+
+    tokens: SequenceBatch
+    bags: SequenceBatch | None
+
+    def __post_init__(self) -> None:
+        if self.bags is not None and len(self.bags) != self.tokens.total:
+            raise ValueError(f"{self.tokens.total} tokens need as many bags, got {len(self.bags)}")
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.tokens)
+
+    @property
+    def rows(self) -> SequenceBatch:
+        """For every token its word's row followed by the rows of its n-grams; lengths ``(tokens.total,)``."""
+        ids = self.tokens.values
+        if self.bags is None:
+            return SequenceBatch(ids, np.ones(len(ids), dtype=np.int64))
+        lengths = self.bags.lengths + 1
+        firsts = np.cumsum(lengths) - lengths
+        values = np.empty(len(ids) + self.bags.total, dtype=np.int32)
+        is_ngram = np.ones(len(values), dtype=np.bool_)
+        is_ngram[firsts] = False
+        values[firsts] = ids
+        values[is_ngram] = self.bags.values
+        return SequenceBatch(values, lengths)
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> TextBatch:
+        """The texts at ``indices``, in that order; an index may come twice."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        tokens = self.tokens.select(chosen)
+        if self.bags is None:
+            return TextBatch(tokens, None)
+        chosen = np.where(chosen < 0, chosen + len(self), chosen)
+        places = gather_positions(self.tokens.offsets[:-1][chosen], tokens.lengths)
+        return TextBatch(tokens, self.bags.select(places))
+
+
+class TextPipeline:
+    """Tokenizer and n-gram hasher as one step.
+
+    Tokens seen before are looked up: id and n-grams of a token are computed once. The memory is bounded
+    (:data:`CACHED_TOKENS`). A pipeline may be used from several threads.
+
+    Args:
+        tokenizer: gives tokens and their ids.
+        hasher: gives the n-grams of a token, or ``None`` for a model without them.
+        max_length: tokens of a text that are read; the rest is cut.
+
+    Attributes:
+        table_rows: rows of the embedding table that the ids address: ``V + hasher.rows``.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, hasher: NgramHasher | None, max_length: int) -> None:
+        if max_length < 1:
+            raise OptionError(f"max_length must be at least 1, not {max_length}.")
+        self.tokenizer = tokenizer
+        self.hasher = hasher
+        self.max_length = max_length
+        self.table_rows = len(tokenizer) + (hasher.rows if hasher is not None else 0)
+        self._lexicon = None if hasher is None else _Lexicon(tokenizer, hasher)
+        self._lock = threading.Lock()
+
+    def encode(self, texts: Sequence[str]) -> TextBatch:
+        """Ids and n-grams of texts, in order; an empty text has no tokens.
+
+        Raises:
+            TypeError: if ``texts`` is one string instead of a sequence of them, or holds something else.
+        """
+        _check_texts(texts)
+        if self._lexicon is None:
+            return TextBatch(self._plain_ids(texts), None)
+        with self._lock:
+            entries = self._entries(texts, self._lexicon)
+            return self._lexicon.batch(entries.values, entries.lengths)
+
+    def encode_distinct(self, texts: Sequence[str]) -> tuple[SequenceBatch, SequenceBatch]:
+        """Texts as positions in the list of their distinct tokens: each token's vector needs computing once.
+
+        Returns:
+            positions of the tokens of each text, ``positions.lengths (batch,)``; and for every distinct token
+            the rows of the table that its vector is the sum of (as in :attr:`TextBatch.rows`).
+        """
+        _check_texts(texts)
+        if self._lexicon is None:
+            plain = self._plain_ids(texts)
+            distinct, positions = _distinct(plain.values, len(self.tokenizer))
+            rows = SequenceBatch(distinct.astype(np.int32), np.ones(len(distinct), dtype=np.int64))
+            return SequenceBatch(positions, plain.lengths), rows
+        with self._lock:
+            entries = self._entries(texts, self._lexicon)
+            distinct, positions = _distinct(entries.values, len(self._lexicon))
+            tokens = self._lexicon.batch(distinct, np.ones(len(distinct), dtype=np.int64))
+        return SequenceBatch(positions, entries.lengths), tokens.rows
+
+    def _plain_ids(self, texts: Sequence[str]) -> SequenceBatch:
+        return self.tokenizer.encode_batch(texts).truncate(self.max_length)
+
+    def _entries(self, texts: Sequence[str], lexicon: _Lexicon) -> SequenceBatch:
+        """Places of the texts' tokens in the lexicon."""
+        tokens_batch = getattr(self.tokenizer, "tokens_batch", None)
+        tokens: list[list[str]] = (
+            tokens_batch(texts) if tokens_batch is not None else list(map(self.tokenizer.tokens, texts))
+        )
+        lengths = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
+        if lengths.size and int(lengths.max()) > self.max_length:
+            tokens = [part[: self.max_length] for part in tokens]
+            np.minimum(lengths, self.max_length, out=lengths)
+        return SequenceBatch(lexicon.places(chain.from_iterable(tokens), int(lengths.sum())), lengths)
+
+
+class _Places(dict[str, int]):
+    """Token -> place. A token that is asked for and not there gets the next place and joins ``fresh``."""
+
+    def __init__(self) -> None:
+        self.fresh: list[str] = []
+
+    def __missing__(self, token: str) -> int:
+        place = len(self)
+        self[token] = place
+        self.fresh.append(token)
+        return place
+
+
+class _Lexicon:
+    """Id and n-grams of every token met so far, in arrays that grow."""
+
+    def __init__(self, tokenizer: Tokenizer, hasher: NgramHasher) -> None:
+        self._tokenizer = tokenizer
+        self._hasher = hasher
+        self._clear()
+
+    def _clear(self) -> None:
+        self._places = _Places()
+        self.ids = np.zeros(0, dtype=np.int32)
+        self._starts = np.zeros(0, dtype=np.int64)
+        self._counts = np.zeros(0, dtype=np.int64)
+        self._rows = np.zeros(0, dtype=np.int32)
+        self._rows_used = 0
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def places(self, tokens: Iterable[str], count: int) -> np.ndarray:
+        """Places ``(count,)`` of tokens; those met for the first time are added."""
+        if len(self._places) > CACHED_TOKENS or self._rows_used > CACHED_NGRAMS:
+            self._clear()
+        try:
+            found = np.fromiter(map(self._places.__getitem__, tokens), dtype=np.int64, count=count)
+            if self._places.fresh:
+                self._add(self._places.fresh)
+                self._places.fresh = []
+        except BaseException:
+            self._clear()  # an interrupted update would leave tokens without rows
+            raise
+        return found
+
+    def _add(self, tokens: list[str]) -> None:
+        # The characters "<pad>" in a text are a word nobody knows, not padding.
+        find, unknown = self._tokenizer.token_to_id, self._tokenizer.unk_id
+        ids = (unknown if token == PAD_TOKEN else find(token) for token in tokens)
+        bags = self._hasher.bags(tokens)
+        old = len(self._places) - len(tokens)
+        self.ids = _grown(self.ids, old, len(tokens))
+        self._starts = _grown(self._starts, old, len(tokens))
+        self._counts = _grown(self._counts, old, len(tokens))
+        self._rows = _grown(self._rows, self._rows_used, bags.total)
+        new = slice(old, old + len(tokens))
+        self.ids[new] = np.fromiter(ids, dtype=np.int32, count=len(tokens))
+        self._counts[new] = bags.lengths
+        self._starts[new] = self._rows_used + np.cumsum(bags.lengths) - bags.lengths
+        rows = self._rows[self._rows_used : self._rows_used + bags.total]
+        np.add(bags.values, np.int32(len(self._tokenizer)), out=rows)
+        self._rows_used += bags.total
+
+    def batch(self, places: np.ndarray, lengths: np.ndarray) -> TextBatch:
+        """Texts of the given lengths whose tokens stand at ``places``."""
+        counts = self._counts[places]
+        bags = SequenceBatch(self._rows[gather_positions(self._starts[places], counts)], counts)
+        return TextBatch(SequenceBatch(self.ids[places], lengths), bags)
+
+
+def _grown(array: np.ndarray, used: int, more: int) -> np.ndarray:
+    """The array, or a copy of its used part with room for ``more`` further elements."""
+    if used + more <= len(array):
+        return array
+    grown = np.empty(max(used + more, 2 * len(array), 1024), dtype=array.dtype)
+    grown[:used] = array[:used]
+    return grown
+
+
+def _distinct(values: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values, ascending, and each value's position among them; values lie in ``[0, bound)``."""
+    seen = np.zeros(bound, dtype=np.bool_)
+    seen[values] = True
+    distinct = np.flatnonzero(seen)
+    position = np.empty(bound, dtype=np.int32)
+    position[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return distinct, position[values]
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise TypeError("expected a list of texts, got one string: put it into a list, [text]")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {index} is {type(text).__name__}, not a string")

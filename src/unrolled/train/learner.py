@@ -1,0 +1,242 @@
+"""One model while it learns: its weights and all that changes with them, step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.errors import TrainingError
+from unrolled.layers.layout import Layout
+from unrolled.models import EncodedBatch, TextClassifier
+from unrolled.options import ClassifierOptions
+from unrolled.train.average import WeightAverage
+from unrolled.train.corpus import Part
+from unrolled.train.distributed import Ranks
+from unrolled.train.objective import Objective
+from unrolled.train.optimizer import RowAdam, clip_scale
+from unrolled.train.parameters import FlatParameters
+
+TABLE = "embedding.weight"
+_EVALUATION_TOKENS = 16_384
+_EVALUATION_TEXTS = 512
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did: summed loss of its texts, their weight, norm of the gradient, a request to stop."""
+
+    loss: float
+    weight: float
+    norm: float
+    stop: bool
+
+
+class Learner:
+    """Model, optimisers and average of one member.
+
+    Random numbers (initial weights, dropout) depend on the member's seed, the step and the process alone, so
+    a training that was interrupted continues with the same ones.
+
+    Args:
+        options: of the model and its training.
+        table_rows: rows of the embedding table.
+        objective: the loss.
+        seed: of this member.
+        ranks: the processes that train together.
+        vectors: initial ``(table_rows, dim)`` and a mask ``(table_rows,)`` of the rows that it gives, or
+            ``None``.
+    """
+
+    def __init__(
+        self,
+        options: ClassifierOptions,
+        table_rows: int,
+        objective: Objective,
+        *,
+        seed: int,
+        ranks: Ranks,
+        vectors: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        torch.manual_seed(_mixed(seed))
+        self.model = TextClassifier(options, table_rows, objective.outputs)
+        self._table = self.model.embedding.weight.requires_grad_(False).data
+        self._frozen: Tensor | None = None
+        if vectors is not None:
+            given, where = vectors
+            self._table[where] = given[where]
+            self._frozen = where if options.freeze_vectors else None
+        dense = {name: parameter for name, parameter in self.model.named_parameters() if name != TABLE}
+        self._flat = FlatParameters(dense)
+        self._dense_adam = torch.optim.AdamW(
+            [self._flat.values], lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
+        )
+        self._row_adam = RowAdam(self._table)
+        self._average = (
+            WeightAverage(self._flat.values.data, self._table, options.average) if options.average else None
+        )
+        self._options = options
+        self._objective = objective
+        self._seed = seed
+        self._ranks = ranks
+        self.steps = 0
+
+    def step(self, part: Part, indices: np.ndarray, rate: float, *, stop: bool = False) -> Step:
+        """One update from one batch of texts, which the processes divide among them.
+
+        Args:
+            part: the training data.
+            indices: texts of the batch, the same in all processes.
+            rate: learning rate.
+            stop: this process was asked to stop; all learn of it.
+
+        Raises:
+            TrainingError: the loss or the gradient is not a finite number; the weights are as before the
+                step.
+        """
+        ranks = self._ranks
+        mine = indices[ranks.rank :: ranks.size]
+        rows, counts, lengths = part.batch(mine)
+        touched, numbers = np.unique(rows, return_inverse=True)
+        if ranks.size > 1:
+            touched = np.unique(part.batch(indices)[0])
+            numbers = np.searchsorted(touched, rows)
+        touched_rows = torch.from_numpy(touched.astype(np.int64))
+        weights = self._table.index_select(0, touched_rows)
+        if self._average is not None:
+            self._average.before_step(touched_rows, weights)
+        leaf = weights.detach().requires_grad_()
+        targets = self._objective.numbers(part.targets.select(indices))
+        weight = self._objective.weight(targets)
+        self._flat.gradient.zero_()
+        torch.manual_seed(_mixed(self._seed, self.steps + 1, ranks.rank))
+        self.model.train()
+        report = torch.zeros(2, dtype=torch.float64)
+        gradient = torch.zeros_like(weights)
+        if len(mine):
+            logits = self.model(_encoded(numbers, counts, lengths), rows=leaf)
+            loss = self._objective.total(logits, targets[ranks.rank :: ranks.size])
+            torch.autograd.backward(loss / weight)
+            report[0] = loss.detach()
+            if leaf.grad is not None:
+                gradient = leaf.grad
+        report[1] = float(stop)
+        ranks.add_up(self._flat.gradient, gradient, report)
+        if self._frozen is not None:
+            gradient.masked_fill_(self._frozen[touched_rows][:, None], 0.0)
+        norm, scale = clip_scale([self._flat.gradient, gradient], self._options.clip_norm)
+        total = float(report[0])
+        if not (math.isfinite(total) and math.isfinite(norm)):
+            raise TrainingError(_not_finite(self.steps + 1, total, self._options))
+        if scale < 1.0:
+            self._flat.gradient.mul_(scale)
+            gradient.mul_(scale)
+        self._dense_adam.param_groups[0]["lr"] = rate
+        self._dense_adam.step()
+        self._row_adam.step(touched_rows, weights, gradient, rate)
+        if self._average is not None:
+            self._average.after_step()
+        self.steps += 1
+        return Step(total, weight, norm, bool(report[1] > 0))
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of the weights to judge and keep, by name: the average if there is one, else the present."""
+        if self._average is None:
+            dense, table = self._flat.values.detach().clone(), self._table.clone()
+        else:
+            dense, table = self._average.averaged()
+        return {TABLE: table, **self._flat.named(dense)}
+
+    @torch.no_grad()
+    def logits(self, weights: Mapping[str, Tensor], part: Part) -> np.ndarray:
+        """Scores of all texts of a part under given weights: ``(texts, outputs)`` float32."""
+        self.model.eval()
+        ranks = self._ranks
+        output = torch.zeros(len(part), self._objective.outputs)
+        order = np.argsort(part.lengths, kind="stable")
+        for start, stop in _evaluation_batches(part.lengths[order])[ranks.rank :: ranks.size]:
+            chosen = order[start:stop]
+            batch = _encoded(*part.batch(chosen))
+            output[torch.from_numpy(chosen)] = torch.func.functional_call(self.model, dict(weights), (batch,))
+        ranks.add_up(output)
+        result: np.ndarray = output.numpy()
+        return result
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on, as named tensors."""
+        dense = self._dense_adam.state.get(self._flat.values, {})
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "weights": {TABLE: self._table, "dense": self._flat.values.data},
+            "dense_adam": dense,
+            "row_adam": self._row_adam.state(),
+            "average": self._average.state() if self._average is not None else {},
+            "learner": {"steps": torch.tensor(self.steps)},
+        }
+        return {
+            f"{part}.{name}": tensor for part, content in parts.items() for name, tensor in content.items()
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a state given by :meth:`state`."""
+
+        def part(name: str) -> dict[str, Tensor]:
+            return {
+                key.removeprefix(f"{name}."): value
+                for key, value in state.items()
+                if key.startswith(f"{name}.")
+            }
+
+        self._table.copy_(state[f"weights.{TABLE}"])
+        self._flat.values.data.copy_(state["weights.dense"])
+        dense = part("dense_adam")
+        if dense:
+            self._dense_adam.state[self._flat.values] = {key: value.clone() for key, value in dense.items()}
+        self._row_adam.load_state(part("row_adam"))
+        if self._average is not None:
+            self._average.load_state(part("average"))
+        self.steps = int(state["learner.steps"])
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed from several numbers; close numbers give unrelated seeds."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _encoded(numbers: np.ndarray, counts: np.ndarray, lengths: np.ndarray) -> EncodedBatch:
+    starts = np.cumsum(counts) - counts
+    return EncodedBatch(
+        torch.from_numpy(numbers.astype(np.int64, copy=False)), torch.from_numpy(starts), Layout(lengths)
+    )
+
+
+def _evaluation_batches(lengths: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of neighbours in an ascending order of lengths, bounded in texts and tokens."""
+    spans, start, tokens = [], 0, 0
+    for position, length in enumerate(lengths.tolist()):
+        if position > start and (
+            tokens + length > _EVALUATION_TOKENS or position - start == _EVALUATION_TEXTS
+        ):
+            spans.append((start, position))
+            start, tokens = position, 0
+        tokens += length
+    if start < len(lengths):
+        spans.append((start, len(lengths)))
+    return spans
+
+
+def _not_finite(step: int, loss: float, options: ClassifierOptions) -> str:
+    what = "the gradient" if math.isfinite(loss) else "the loss"
+    clip = (
+        f"clip_norm 1 (now {options.clip_norm:g})"
+        if not 0 < options.clip_norm <= 1
+        else "a smaller clip_norm"
+    )
+    rate = f"learning_rate (now {options.learning_rate:g}; try {options.learning_rate / 4:g})"
+    return (
+        f"At step {step} {what} is no longer a finite number, so training was stopped. "
+        f"Train again with a lower {rate}, or with {clip}."
+    )

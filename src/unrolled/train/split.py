@@ -1,0 +1,50 @@
+"""Which rows of the training data are held out when there is no dev file."""
+
+from __future__ import annotations
+
+import numpy as np
+
+DEV_SHARE = 0.1
+#: With fewer rows nothing is held out: two dev texts would measure chance.
+SMALLEST_SPLIT = 20
+
+
+def held_out(hashes: np.ndarray, strata: np.ndarray, seed: int) -> np.ndarray:
+    """Choose a tenth of the rows, the same share of each class, the same rows for the same data and seed.
+
+    Equal texts stay together, so that no held-out text is also trained on.
+
+    Args:
+        hashes: ``(rows,)``, of the texts.
+        strata: ``(rows,)`` int64, the class of each row.
+        seed: of the training.
+
+    Returns:
+        ``(rows,)`` bool, true for held-out rows; none if there are fewer than 20 rows.
+    """
+    chosen = np.zeros(len(hashes), dtype=np.bool_)
+    if len(hashes) < SMALLEST_SPLIT:
+        return chosen
+    _, first, group, sizes = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
+    generator = np.random.default_rng([seed, 0x5EED])
+    order = generator.permutation(len(first))
+    stratum_of_group = strata[first]
+    taken = np.zeros(len(first), dtype=np.bool_)
+    for stratum in np.unique(stratum_of_group):
+        groups = order[stratum_of_group[order] == stratum]
+        wanted = round(int(sizes[groups].sum()) * DEV_SHARE)
+        # Groups are taken whole, so one larger than what is still wanted is passed over.
+        for candidate in groups.tolist():
+            if wanted <= 0:
+                break
+            if sizes[candidate] <= wanted:
+                taken[candidate] = True
+                wanted -= int(sizes[candidate])
+    if not taken.any():  # many small classes: a tenth of each is less than one row
+        wanted = int(len(hashes) * DEV_SHARE)
+        for candidate in order.tolist():
+            if 0 < sizes[candidate] <= wanted:
+                taken[candidate] = True
+                wanted -= int(sizes[candidate])
+    chosen[:] = taken[group]
+    return chosen

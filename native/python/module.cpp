@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -35,8 +36,13 @@ T* elements(nb::handle object, int64_t* row_stride = nullptr) {
 }
 
 template <class T>
+struct Packed {
+    std::shared_ptr<const unrolled::PackedLayer<T>> layer;
+};
+
+template <class T>
 void forward(int kind, int64_t hidden, int64_t input, nb::handle lengths, int64_t total, nb::list directions, bool save,
-             int threads, int isa) {
+             int threads, int isa, nb::object packed) {
     std::vector<unrolled::Forward<T>> calls;
     for (nb::handle item : directions) {
         nb::tuple a = nb::cast<nb::tuple>(item);
@@ -65,8 +71,39 @@ void forward(int kind, int64_t hidden, int64_t input, nb::handle lengths, int64_
         f.cells = elements<T>(a[14]);
         calls.push_back(f);
     }
+    const unrolled::PackedLayer<T>* prepared = packed.is_none() ? nullptr : nb::cast<Packed<T>&>(packed).layer.get();
     nb::gil_scoped_release unlocked;
-    unrolled::forward(calls.data(), static_cast<int>(calls.size()), threads, static_cast<unrolled::Isa>(isa));
+    unrolled::forward(calls.data(), static_cast<int>(calls.size()), threads, static_cast<unrolled::Isa>(isa), prepared);
+}
+
+template <class T>
+Packed<T> pack(int kind, int64_t hidden, int64_t input, nb::list directions, int isa) {
+    std::vector<unrolled::Forward<T>> calls;
+    for (nb::handle item : directions) {
+        nb::tuple a = nb::cast<nb::tuple>(item);
+        unrolled::Forward<T> f;
+        f.kind = static_cast<unrolled::Kind>(kind);
+        f.hidden = hidden;
+        f.input = input;
+        f.w_ih = elements<const T>(a[0]);
+        f.w_hh = elements<const T>(a[1]);
+        f.b_ih = elements<const T>(a[2]);
+        f.b_hh = elements<const T>(a[3]);
+        calls.push_back(f);
+    }
+    return {unrolled::pack_layer(calls.data(), static_cast<int>(calls.size()), static_cast<unrolled::Isa>(isa))};
+}
+
+template <class T>
+void embedding_bag(nb::handle table, bool half, nb::handle rows, nb::handle lengths, nb::handle out, int64_t tokens,
+                   int64_t dim, int threads, int isa) {
+    // A table in half precision arrives as the uint16 view of its bits.
+    const void* from = half ? static_cast<const void*>(elements<const uint16_t>(table)) : elements<const T>(table);
+    const int32_t* ids = elements<const int32_t>(rows);
+    const int64_t* counts = elements<const int64_t>(lengths);
+    T* to = elements<T>(out);
+    nb::gil_scoped_release unlocked;
+    unrolled::embedding_bag<T>(from, half, ids, counts, to, tokens, dim, threads, static_cast<unrolled::Isa>(isa));
 }
 
 template <class T>
@@ -153,7 +190,11 @@ nb::object empty(nb::tuple shape) {
 template <class T>
 void define(nb::module_& m, const char* type) {
     const std::string suffix = std::string("_") + type;
-    m.def(("forward" + suffix).c_str(), &forward<T>);
+    nb::class_<Packed<T>>(m, ("Packed" + suffix).c_str());
+    m.def(("pack" + suffix).c_str(), &pack<T>);
+    m.def(("forward" + suffix).c_str(), &forward<T>, "kind"_a, "hidden"_a, "input"_a, "lengths"_a, "total"_a, "directions"_a,
+          "save"_a, "threads"_a, "isa"_a, "packed"_a.none() = nb::none());
+    m.def(("embedding_bag" + suffix).c_str(), &embedding_bag<T>);
     m.def(("backward" + suffix).c_str(), &backward<T>);
     m.def(("linear" + suffix).c_str(), &linear<T>, "x"_a, "w"_a, "bias"_a.none(), "out"_a, "rows"_a, "k"_a, "n"_a, "threads"_a, "isa"_a);
     m.def(("linear_weight_gradient" + suffix).c_str(), &linear_weight_gradient<T>, "d"_a, "x"_a, "d_w"_a, "d_bias"_a.none(),

@@ -14,8 +14,8 @@ bool processor_has(Isa isa) {
     __cpuid(info, 0);
     if (info[0] < 7) return false;
     __cpuidex(info, 1, 0);
-    const bool fma = info[2] & (1 << 12), saves = info[2] & (1 << 27);
-    if (!fma || !saves) return false;
+    const bool fma = info[2] & (1 << 12), saves = info[2] & (1 << 27), half = info[2] & (1 << 29);
+    if (!fma || !saves || !half) return false;
     const unsigned long long state = _xgetbv(0);  // which registers the system saves
     __cpuidex(info, 7, 0);
     if (isa == Isa::avx2) return (state & 0x6) == 0x6 && (info[1] & (1 << 5));
@@ -24,7 +24,7 @@ bool processor_has(Isa isa) {
 }
 #else
 bool processor_has(Isa isa) {
-    if (isa == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (isa == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl");
 }

@@ -103,8 +103,21 @@ struct Outer {
     T* scratch;                 // outer_scratch(m1 - m0, n) elements
 };
 
+// out[k] = sum of the table rows of tokens begin..end; the rows of token k are rows[offsets[k]..offsets[k+1]).
+template <class T>
+struct Bag {
+    const void* table;
+    bool half;
+    int64_t dim;
+    const int32_t* rows;
+    const int64_t* offsets;
+    int64_t begin, end;
+    T* out;                     // (tokens, dim)
+};
+
 template <class T>
 struct Kernels {
+    Isa isa;
     int width;
     // Packed sizes in elements, and the packers. w (columns, k) row stride ldw, or transposed: w (k, columns).
     void (*pack_gates)(T* packed, const T* w_hh, int64_t hidden, int gates);
@@ -116,6 +129,7 @@ struct Kernels {
     void (*product)(const Product<T>&);
     void (*outer)(const Outer<T>&);
     int64_t (*outer_scratch)(int64_t m, int64_t n);
+    void (*bag)(const Bag<T>&);
 
     int64_t padded(int64_t columns) const { return ceil_div(columns, width) * width; }
     int64_t forward_state(int64_t rows, int64_t hidden) const {

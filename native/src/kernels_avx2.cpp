@@ -12,12 +12,13 @@ using S = Avx2;
 #include "product.inc.h"
 #include "forward.inc.h"
 #include "backward.inc.h"
+#include "bag.inc.h"
 #include "table.inc.h"
 
 }  // namespace
 
 const Kernels<float>& kernels_avx2() {
-    static const Kernels<float> table = make_kernels();
+    static const Kernels<float> table = make_kernels(Isa::avx2);
     return table;
 }
 

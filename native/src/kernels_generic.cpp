@@ -12,6 +12,7 @@ using S = Generic<float>;
 #include "product.inc.h"
 #include "forward.inc.h"
 #include "backward.inc.h"
+#include "bag.inc.h"
 #include "table.inc.h"
 }  // namespace f32
 
@@ -20,18 +21,19 @@ using S = Generic<double>;
 #include "product.inc.h"
 #include "forward.inc.h"
 #include "backward.inc.h"
+#include "bag.inc.h"
 #include "table.inc.h"
 }  // namespace f64
 
 }  // namespace
 
 const Kernels<float>& kernels_generic_f32() {
-    static const Kernels<float> table = f32::make_kernels();
+    static const Kernels<float> table = f32::make_kernels(Isa::generic);
     return table;
 }
 
 const Kernels<double>& kernels_generic_f64() {
-    static const Kernels<double> table = f64::make_kernels();
+    static const Kernels<double> table = f64::make_kernels(Isa::generic);
     return table;
 }
 

@@ -43,6 +43,24 @@ void gather(const T* table, const int32_t* ids, T* out, int64_t count, int64_t d
     });
 }
 
+template <class T>
+void embedding_bag(const void* table, bool half, const int32_t* rows, const int64_t* lengths, T* out, int64_t tokens,
+                   int64_t dim, int threads, Isa isa) {
+    const Kernels<T>& kernels = kernels_for<T>(isa);
+    Arena arena;
+    int64_t* offsets = arena.take<int64_t>(tokens + 1);
+    offsets[0] = 0;
+    for (int64_t k = 0; k < tokens; ++k) offsets[k + 1] = offsets[k] + lengths[k];
+    const int64_t block = 256;
+    threads = useful_threads(threads, static_cast<double>(offsets[tokens]) * dim);
+    parallel_for(static_cast<int>(ceil_div(tokens, block)), threads, [&](int task) {
+        const int64_t begin = task * block;
+        kernels.bag({table, half, dim, rows, offsets, begin, std::min(begin + block, tokens), out});
+    });
+}
+
+template void embedding_bag<float>(const void*, bool, const int32_t*, const int64_t*, float*, int64_t, int64_t, int, Isa);
+template void embedding_bag<double>(const void*, bool, const int32_t*, const int64_t*, double*, int64_t, int64_t, int, Isa);
 template void linear<float>(const float*, const float*, const float*, float*, int64_t, int64_t, int64_t, int, Isa);
 template void linear<double>(const double*, const double*, const double*, double*, int64_t, int64_t, int64_t, int, Isa);
 template void gather<float>(const float*, const int32_t*, float*, int64_t, int64_t, int);

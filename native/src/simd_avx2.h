@@ -24,6 +24,13 @@ struct Avx2 {
     static UNROLLED_INLINE V load(const float* p) { return _mm256_loadu_ps(p); }
     // Masked moves are slow on some processors, so full vectors take the plain one.
     static UNROLLED_INLINE V load(const float* p, int64_t n) { return n >= 8 ? load(p) : _mm256_maskload_ps(p, mask(n)); }
+    // Half precision, as its bits.
+    static UNROLLED_INLINE V load(const uint16_t* p, int64_t n) {
+        if (n >= 8) return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+        alignas(16) uint16_t lanes[8] = {};
+        for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
+        return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(lanes)));
+    }
     static UNROLLED_INLINE void store(float* p, V v) { _mm256_storeu_ps(p, v); }
     static UNROLLED_INLINE void store(float* p, V v, int64_t n) {
         if (n >= 8) {

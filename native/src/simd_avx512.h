@@ -21,6 +21,10 @@ struct Avx512 {
     static UNROLLED_INLINE V set(float x) { return _mm512_set1_ps(x); }
     static UNROLLED_INLINE V load(const float* p) { return _mm512_loadu_ps(p); }
     static UNROLLED_INLINE V load(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
+    // Half precision, as its bits.
+    static UNROLLED_INLINE V load(const uint16_t* p, int64_t n) {
+        return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask(n), p));
+    }
     static UNROLLED_INLINE void store(float* p, V v) { _mm512_storeu_ps(p, v); }
     static UNROLLED_INLINE void store(float* p, V v, int64_t n) { _mm512_mask_storeu_ps(p, mask(n), v); }
     static UNROLLED_INLINE V add(V a, V b) { return _mm512_add_ps(a, b); }

@@ -57,6 +57,24 @@ struct Generic {
             if (i < n) v[i] = p[i];
         return v;
     }
+    // Half precision, as its bits: moved to the exponent and fraction of a float and scaled to the other bias.
+    static UNROLLED_INLINE V load(const uint16_t* p, int64_t n) {
+        V v = zero();
+        for (int i = 0; i < width; ++i) {
+            if (i >= n) continue;
+            const uint32_t magnitude = p[i] & 0x7FFFu;
+            uint32_t bits = magnitude << 13;
+            float value;
+            std::memcpy(&value, &bits, sizeof value);
+            value *= 5.192296858534828e33f;  // 2^112
+            if (magnitude >= 0x7C00u) {      // infinity or not a number
+                bits |= 0x7F800000u;
+                std::memcpy(&value, &bits, sizeof value);
+            }
+            v[i] = static_cast<T>(p[i] & 0x8000u ? -value : value);
+        }
+        return v;
+    }
     static UNROLLED_INLINE void store(T* p, V v) { std::memcpy(p, &v, sizeof v); }
     static UNROLLED_INLINE void store(T* p, V v, int64_t n) {
         if (n >= width) {

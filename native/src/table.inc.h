@@ -1,7 +1,8 @@
 // The table of one instruction set. Included last.
 
-Kernels<T> make_kernels() {
+Kernels<T> make_kernels(Isa isa) {
     Kernels<T> table{};
+    table.isa = isa;
     table.width = W;
     table.pack_gates = &pack_gates;
     table.pack_plain = &pack_plain;
@@ -11,5 +12,6 @@ Kernels<T> make_kernels() {
     table.product = &product;
     table.outer = &outer;
     table.outer_scratch = &outer_scratch;
+    table.bag = &bag;
     return table;
 }

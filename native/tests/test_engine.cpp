@@ -96,7 +96,13 @@ Outputs<T> run_forward(const Problem<T>& p, bool reverse, bool save, bool masked
     f.c_n = p.kind == Kind::lstm ? o.c_n.data() : nullptr;
     f.cells = save && gate_count(p.kind) > 1 ? o.cells.data() : nullptr;
     f.save = save && gate_count(p.kind) > 1;
-    forward(&f, 1, threads, isa);
+    if (threads == 1) {
+        forward(&f, 1, threads, isa);
+    } else {
+        const auto packed = pack_layer(&f, 1, isa);
+        f.w_ih = f.w_hh = f.b_ih = f.b_hh = nullptr;
+        forward(&f, 1, threads, isa, packed.get());
+    }
     return o;
 }
 
@@ -272,6 +278,29 @@ void check_float_gradients(const Problem<float>& p, Isa isa) {
     if (p.kind == Kind::lstm) compare(g.d_c0, expected.d_c0, "float d_c0");
 }
 
+void check_embedding_bag(int64_t dim, Isa isa) {
+    const std::vector<float> table = random_values<float>(20 * dim);
+    const std::vector<uint16_t> ones(static_cast<size_t>(20 * dim), 0x3C00);  // 1 in half precision
+    const std::vector<int64_t> lengths = {3, 0, 1, 19};
+    std::vector<int32_t> rows;
+    for (int32_t i = 0; i < 23; ++i) rows.push_back(19 - i % 20);
+    std::vector<float> sums(static_cast<size_t>(4 * dim)), counts(sums.size());
+    embedding_bag<float>(table.data(), false, rows.data(), lengths.data(), sums.data(), 4, dim, 2, isa);
+    embedding_bag<float>(ones.data(), true, rows.data(), lengths.data(), counts.data(), 4, dim, 2, isa);
+    double error = 0;
+    size_t next = 0;
+    for (size_t k = 0; k < lengths.size(); ++k) {
+        for (int64_t u = 0; u < dim; ++u) {
+            double sum = 0;
+            for (int64_t j = 0; j < lengths[k]; ++j) sum += table[static_cast<size_t>(rows[next + static_cast<size_t>(j)] * dim + u)];
+            error = std::max(error, std::abs(sum - sums[k * static_cast<size_t>(dim) + static_cast<size_t>(u)]));
+            error = std::max(error, std::abs(static_cast<double>(lengths[k]) - counts[k * static_cast<size_t>(dim) + static_cast<size_t>(u)]));
+        }
+        next += static_cast<size_t>(lengths[k]);
+    }
+    expect(error < 1e-5, "embedding_bag", Kind::rnn_tanh, dim, error);
+}
+
 }  // namespace
 
 int main() {
@@ -289,6 +318,9 @@ int main() {
             }
         }
     }
+    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
+        for (int64_t dim : {1, 5, 16, 71})
+            if (isa_supported(isa)) check_embedding_bag(dim, isa);
     std::vector<std::thread> callers;  // several callers share the pool
     for (int i = 0; i < 3; ++i)
         callers.emplace_back([] {

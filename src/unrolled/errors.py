@@ -24,7 +24,12 @@ class DataError(UnrolledError):
     """
 
     def __init__(
-        self, reason: str, *, source: str | Path | None = None, line: int | None = None, column: int | None = None
+        self,
+        reason: str,
+        *,
+        source: str | Path | None = None,
+        line: int | None = None,
+        column: int | None = None,
     ) -> None:
         self.reason = reason
         self.source = None if source is None else str(source)

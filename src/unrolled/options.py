@@ -27,22 +27,27 @@ def _option(
     group: str,
 ) -> Any:
     """One option: default, a sentence for `--help`, and the values it may take (bounds inclusive)."""
-    return field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high, "group": group})
+    return field(
+        default=default, metadata={"help": help, "choices": choices, "low": low, "high": high, "group": group}
+    )
 
 
 @dataclass(frozen=True)
 class ClassifierOptions:
     """Everything that decides how a classifier is built and trained.
 
-    The defaults are the preset ``fast``. Each field's meaning, range and group stand in its metadata, from which
-    ``unrolled train classify --help`` is written.
+    The defaults are the preset ``fast``. Each field's meaning, range and group stand in its metadata, from
+    which ``unrolled train classify --help`` is written.
 
     Raises:
         OptionError: a value of the wrong type, out of range, or in contradiction with another option.
     """
 
     task: str = _option(
-        "single", "One label a text, several labels a text (multi), or a number (regression).", choices=_TASKS, group="Task"
+        "single",
+        "One label a text, several labels a text (multi), or a number (regression).",
+        choices=_TASKS,
+        group="Task",
     )
     model: str = _option(
         "lstm",
@@ -55,18 +60,32 @@ class ClassifierOptions:
         "How a text becomes tokens: one of " + ", ".join(_TOKENIZERS) + ", or the path of a tokenizer.json.",
         group="Text",
     )
-    vocab_size: int = _option(30_000, "Largest vocabulary, special tokens included.", low=4, high=10_000_000, group="Text")
-    min_freq: int = _option(2, "Tokens seen fewer times than this are unknown.", low=1, high=1_000_000, group="Text")
-    max_length: int = _option(512, "Tokens of a text that are read; the rest is cut.", low=1, high=1_000_000, group="Text")
+    vocab_size: int = _option(
+        30_000, "Largest vocabulary, special tokens included.", low=4, high=10_000_000, group="Text"
+    )
+    min_freq: int = _option(
+        2, "Tokens seen fewer times than this are unknown.", low=1, high=1_000_000, group="Text"
+    )
+    max_length: int = _option(
+        512, "Tokens of a text that are read; the rest is cut.", low=1, high=1_000_000, group="Text"
+    )
     ngram_min: int = _option(1, "Shortest character n-gram of a token.", low=1, high=10, group="Text")
     ngram_max: int = _option(
         4, "Longest character n-gram of a token; 0 turns n-grams off.", low=0, high=10, group="Text"
     )
     ngram_min_freq: int = _option(
-        10, "N-grams seen fewer times than this get no row: they would only memorise.", low=1, high=1_000_000, group="Text"
+        10,
+        "N-grams seen fewer times than this get no row: they would only memorise.",
+        low=1,
+        high=1_000_000,
+        group="Text",
     )
     ngram_buckets: int = _option(
-        2_097_152, "Numbers that n-grams are hashed to; only those seen often get a row.", low=1, high=100_000_000, group="Text"
+        2_097_152,
+        "Numbers that n-grams are hashed to; only those seen often get a row.",
+        low=1,
+        high=100_000_000,
+        group="Text",
     )
     embed_dim: int = _option(64, "Width of a token's vector.", low=1, high=8192, group="Model")
     hidden: int = _option(128, "Units of a recurrent layer and direction.", low=1, high=8192, group="Model")
@@ -76,32 +95,71 @@ class ClassifierOptions:
         "mean+max", "How the states of all steps become one vector.", choices=_POOLINGS, group="Model"
     )
     members: int = _option(
-        1, "Models trained from different seeds whose probabilities are averaged.", low=1, high=64, group="Model"
+        1,
+        "Models trained from different seeds whose probabilities are averaged.",
+        low=1,
+        high=64,
+        group="Model",
     )
-    embed_dropout: float = _option(0.3, "Dropout of the vectors' dimensions, one mask a text.", low=0, high=0.95, group="Regularisation")
-    word_dropout: float = _option(0.1, "Share of whole tokens dropped in training.", low=0, high=0.95, group="Regularisation")
+    embed_dropout: float = _option(
+        0.3, "Dropout of the vectors' dimensions, one mask a text.", low=0, high=0.95, group="Regularisation"
+    )
+    word_dropout: float = _option(
+        0.1, "Share of whole tokens dropped in training.", low=0, high=0.95, group="Regularisation"
+    )
     ngram_dropout: float = _option(
         0.3, "Share of a token's n-grams dropped in training.", low=0, high=0.95, group="Regularisation"
     )
     recurrent_dropout: float = _option(
-        0.0, "Dropout of h between steps, one mask a text (variational).", low=0, high=0.95, group="Regularisation"
+        0.0,
+        "Dropout of h between steps, one mask a text (variational).",
+        low=0,
+        high=0.95,
+        group="Regularisation",
     )
-    dropout: float = _option(0.3, "Dropout between layers and before the output.", low=0, high=0.95, group="Regularisation")
-    label_smoothing: float = _option(0.0, "Share of the target spread over all labels.", low=0, high=0.9, group="Regularisation")
-    weight_decay: float = _option(1e-4, "AdamW's decoupled weight decay, embedding table left out.", low=0, high=1, group="Training")
+    dropout: float = _option(
+        0.3, "Dropout between layers and before the output.", low=0, high=0.95, group="Regularisation"
+    )
+    label_smoothing: float = _option(
+        0.0, "Share of the target spread over all labels.", low=0, high=0.9, group="Regularisation"
+    )
+    weight_decay: float = _option(
+        1e-4, "AdamW's decoupled weight decay, embedding table left out.", low=0, high=1, group="Training"
+    )
     epochs: int = _option(4, "Passes over the training file, at most.", low=1, high=100_000, group="Training")
-    patience: int = _option(3, "Epochs without a better dev score after which training stops.", low=1, high=100_000, group="Training")
+    patience: int = _option(
+        3,
+        "Epochs without a better dev score after which training stops.",
+        low=1,
+        high=100_000,
+        group="Training",
+    )
     batch_size: int = _option(128, "Texts a step.", low=1, high=1_000_000, group="Training")
-    learning_rate: float = _option(2e-3, "AdamW's highest learning rate (warm-up, then cosine).", low=1e-8, high=10, group="Training")
-    clip_norm: float = _option(1.0, "Largest norm of the gradient; 0 turns clipping off.", low=0, high=1e6, group="Training")
+    learning_rate: float = _option(
+        2e-3, "AdamW's highest learning rate (warm-up, then cosine).", low=1e-8, high=10, group="Training"
+    )
+    clip_norm: float = _option(
+        1.0, "Largest norm of the gradient; 0 turns clipping off.", low=0, high=1e6, group="Training"
+    )
     average: float = _option(
-        0.0, "Decay a step of the moving average of the weights (EMA); 0 turns it off.", low=0, high=0.99999, group="Training"
+        0.0,
+        "Decay a step of the moving average of the weights (EMA); 0 turns it off.",
+        low=0,
+        high=0.99999,
+        group="Training",
     )
     class_weights: str = _option(
-        "none", "balanced weighs each class by the inverse of its frequency.", choices=("none", "balanced"), group="Training"
+        "none",
+        "balanced weighs each class by the inverse of its frequency.",
+        choices=("none", "balanced"),
+        group="Training",
     )
-    calibrate: bool = _option(True, "Fit a temperature on the dev file so that probabilities mean what they say.", group="Training")
-    vectors: str = _option("", "File of word vectors to start the embedding from (word2vec text or safetensors).", group="Model")
+    calibrate: bool = _option(
+        True, "Fit a temperature on the dev file so that probabilities mean what they say.", group="Training"
+    )
+    vectors: str = _option(
+        "", "File of word vectors to start the embedding from (word2vec text or safetensors).", group="Model"
+    )
     freeze_vectors: bool = _option(False, "Keep the given vectors as they are.", group="Model")
     seed: int = _option(0, "Seed of every random choice.", low=0, high=2**31 - 1, group="Training")
 
@@ -115,7 +173,9 @@ class ClassifierOptions:
             hint = f" Did you mean '{near[0]}'?" if near else f" Choose one of {', '.join(_TOKENIZERS)}."
             raise OptionError(f"tokenizer '{self.tokenizer}' is unknown.{hint}")
         if self.freeze_vectors and not self.vectors:
-            raise OptionError("freeze_vectors needs vectors: give the file of vectors, or leave freeze_vectors out.")
+            raise OptionError(
+                "freeze_vectors needs vectors: give the file of vectors, or leave freeze_vectors out."
+            )
         if self.task == "regression" and self.class_weights != "none":
             raise OptionError("class_weights are for classes: leave them out with task 'regression'.")
 
@@ -152,7 +212,8 @@ class ClassifierOptions:
 
 def _check(option: dataclasses.Field[Any], value: Any) -> None:
     """Type and range of one value."""
-    wanted = {"int": int, "float": (int, float), "bool": bool, "str": str}[str(option.type)]
+    types: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "str": str}
+    wanted = types[str(option.type)]
     meta = option.metadata
     if not isinstance(value, wanted) or (isinstance(value, bool) and option.type != "bool"):
         raise OptionError(f"{option.name} must be of type {option.type}, not {value!r}.")

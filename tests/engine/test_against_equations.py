@@ -153,3 +153,40 @@ def test_rows_of_a_table_equal_gathered_vectors(
     )
     np.testing.assert_array_equal(direct.out, copied.out)
     np.testing.assert_array_equal(engine.gather(table, rows), table[rows])
+
+
+def test_prepared_weights_give_the_same(simd: str, kind: str, make_problem: Callable[..., Any]) -> None:
+    problem = make_problem(kind, [5, 0, 3], 6, 20)
+    prepared = engine.prepare(kind, problem.weights)
+    expected = problem.forward().out
+    arguments = (kind, problem.x, problem.lengths, prepared, problem.h0, problem.c0)
+    np.testing.assert_array_equal(engine.infer_layer(*arguments).out, expected)
+    engine.set_simd(engine.simd_choices()[-1])
+    np.testing.assert_allclose(engine.infer_layer(*arguments).out, expected, atol=1e-5)
+    with pytest.raises(ValueError, match="prepared for"):
+        engine.infer_layer(kind, problem.x[:, :5].copy(), problem.lengths, prepared)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("dim", [1, 7, 64, 100])
+def test_embedding_bag(simd: str, dtype: Any, dim: int) -> None:
+    rng = np.random.default_rng(0)
+    table = (rng.standard_normal((50, dim)) * 10.0 ** rng.integers(-7, 4, (50, 1))).astype(dtype)
+    lengths = rng.integers(0, 6, 700)
+    rows = rng.integers(0, 50, lengths.sum()).astype(np.int32)
+    tokens, picked = np.repeat(np.arange(700), lengths), table[rows].astype(np.float64)
+    expected, size = np.zeros((700, dim)), np.zeros((700, dim))
+    np.add.at(expected, tokens, picked)
+    np.add.at(size, tokens, np.abs(picked))
+    engine.set_num_threads(2)
+    found = engine.embedding_bag(table, rows, lengths)
+    assert found.dtype == (np.float64 if dtype == np.float64 else np.float32)
+    assert (np.abs(found - expected) <= 1e-6 * size).all()
+    assert engine.embedding_bag(table, rows[:0], np.zeros(0, np.int64)).shape == (0, dim)
+
+
+def test_half_precision_is_read_exactly(simd: str) -> None:
+    table = np.arange(65536, dtype=np.uint16).view(np.float16).reshape(-1, 16)  # every number there is
+    rows = np.arange(len(table), dtype=np.int32)
+    found = engine.embedding_bag(table, rows, np.ones(len(table), np.int64))
+    np.testing.assert_array_equal(found, table.astype(np.float32))

@@ -58,6 +58,8 @@ def test_ids_outside_the_table_are_refused(make_problem: Callable[..., Any]) -> 
         with pytest.raises(ValueError, match=r"0\.\.4"):
             engine.gather(_float32(5, 3), np.array(bad, np.int32))
         with pytest.raises(ValueError, match=r"0\.\.4"):
+            engine.embedding_bag(_float32(5, 3), np.array(bad, np.int32), np.array([2]))
+        with pytest.raises(ValueError, match=r"0\.\.4"):
             engine.infer_layer(
                 "gru", _float32(5, 3), np.array([2]), problem.weights, rows=np.array(bad, np.int32)
             )
@@ -90,3 +92,18 @@ def test_environment_variables(run_python: RunPython) -> None:
     assert run.stdout.split() == ["True", generic, "3"], run.stderr
     assert "OptionError" in run_python(code, UNROLLED_NUM_THREADS="many").stderr
     assert "cannot be used here" in run_python(code, UNROLLED_SIMD="mmx").stderr
+
+
+def test_threads_follow_torch_unless_told(run_python: RunPython) -> None:
+    pytest.importorskip("torch")
+    code = """
+from unrolled import engine
+import torch
+torch.set_num_threads(3)
+print(engine.get_num_threads())
+engine.set_num_threads(2)
+print(engine.get_num_threads())
+engine.set_num_threads(None)
+print(engine.get_num_threads())
+"""
+    assert run_python(code).stdout.split() == ["3", "2", "3"]

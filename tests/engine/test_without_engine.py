@@ -29,10 +29,21 @@ weights = [engine.Weights(np.ones((8, 3), np.float32), np.ones((8, 2), np.float3
 print(engine.infer_layer("lstm", np.ones((3, 3), np.float32), np.array([1, 0, 2]), weights).out.shape)
 print(engine.linear(np.ones((2, 3)), np.ones((4, 3))).shape)
 print(engine.gather(np.eye(3), np.array([2], np.int32)))
+print(engine.embedding_bag(np.eye(3), np.array([2, 0], np.int32), np.array([2, 0])))
+prepared = engine.prepare("lstm", weights)
+print(engine.infer_layer("lstm", np.ones((1, 3), np.float32), np.array([1]), prepared).h_n.shape)
 """
     run = run_python(code, UNROLLED_ENGINE="off")
     assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("(3, 2)\n(2, 4)")
+    assert run.stdout.split("\n") == [
+        "(3, 2)",
+        "(2, 4)",
+        "[[0. 0. 1.]]",
+        "[[1. 0. 1.]",
+        " [0. 0. 0.]]",
+        "(1, 1, 2)",
+        "",
+    ]
 
 
 def test_a_missing_extension_is_told_once(run_python: RunPython) -> None:

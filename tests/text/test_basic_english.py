@@ -70,7 +70,7 @@ def test_many_texts(many: list[str]) -> None:
 
 @pytest.mark.parametrize("context", ["ab{}", "Σ{} "])
 def test_every_character(context: str) -> None:
-    # Strings of one, two and four bytes a character. U+03A3 takes a way of its own and is left out of the others.
+    # Strings of one, two and four bytes a character. U+03A3 takes a way of its own: left out of the others.
     for first, last in ((0, 0x100), (0x100, 0x10000), (0x10000, sys.maxunicode + 1)):
         text = "".join(context.format(chr(code)) for code in range(first, last) if code != ord("Σ"))
         assert basic_english(text) == expected(text)

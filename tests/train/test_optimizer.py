@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.train.optimizer import RowAdam, clip_scale
+from unrolled.train.optimizer import AdamW, RowAdam, clip_scale
 from unrolled.train.schedule import learning_rate
 
 
@@ -70,6 +70,27 @@ def test_row_adam_goes_on_from_its_state() -> None:
     second.load_state(first.state())
     run(second, range(3, 6))
     assert torch.equal(whole.table, second.table)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adamw_equals_torchs(decay: float) -> None:
+    generator = torch.Generator().manual_seed(4)
+    start = torch.randn(50, generator=generator)
+    parameter = torch.nn.Parameter(start.clone())
+    theirs = torch.optim.AdamW([parameter], weight_decay=decay, betas=(0.85, 0.99), eps=1e-4)
+    ours = AdamW(start.clone(), weight_decay=decay, betas=(0.85, 0.99), eps=1e-4)
+    for step in range(30):
+        gradient = torch.randn(50, generator=generator) * 10.0 ** (step % 7 - 5)
+        rate = 0.01 * (step + 1)
+        theirs.param_groups[0]["lr"] = rate
+        parameter.grad = gradient.clone()
+        theirs.step()
+        if step == 10:
+            resumed = AdamW(ours.values, weight_decay=decay, betas=(0.85, 0.99), eps=1e-4)
+            resumed.load_state(ours.state())
+            ours = resumed
+        ours.step(gradient, rate)
+    torch.testing.assert_close(ours.values, parameter.detach(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("limit", [0.5, 1e6])

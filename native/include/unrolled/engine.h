@@ -21,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 namespace unrolled {
 
@@ -29,6 +30,11 @@ enum class Kind : int { rnn_tanh = 0, rnn_relu = 1, lstm = 2, gru = 3 };
 enum class Isa : int { generic = 0, avx2 = 1, avx512 = 2 };
 
 inline int gate_count(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
+
+// The weights of a layer in the order in which the scan reads them, for predictions that use them again and again.
+// Holds a copy; may be shared by threads.
+template <class T>
+struct PackedLayer;
 
 // One direction of one layer, forward. Either `xw` is given, or `x` with `w_ih` (the input projection is then done
 // inside, a few time steps at a time, so that it stays in the cache).
@@ -106,10 +112,15 @@ struct Backward {
                                         // pointer in each: it receives the sum.
 };
 
-// Run one or two directions of a layer side by side on up to `threads` threads. All directions share batch, total,
-// hidden and lengths. Throws std::bad_alloc only.
+// Packs w_hh, b_hh, w_ih and b_ih of one or two directions; nothing else of them is read.
 template <class T>
-void forward(const Forward<T>* directions, int count, int threads, Isa isa);
+std::shared_ptr<const PackedLayer<T>> pack_layer(const Forward<T>* directions, int count, Isa isa);
+
+// Run one or two directions of a layer side by side on up to `threads` threads. All directions share batch, total,
+// hidden and lengths. `packed`, if not null, stands for the weights (which may then be null) and for `isa`, and must
+// come from the same kind, hidden and input. Throws std::bad_alloc only.
+template <class T>
+void forward(const Forward<T>* directions, int count, int threads, Isa isa, const PackedLayer<T>* packed = nullptr);
 
 template <class T>
 void backward(const Backward<T>* directions, int count, int threads, Isa isa);
@@ -126,6 +137,13 @@ void linear_weight_gradient(const T* d, const T* x, T* d_w, T* d_bias, int64_t r
 // out (count, dim) = table[ids]. table (entries, dim); the caller has checked 0 <= ids < entries.
 template <class T>
 void gather(const T* table, const int32_t* ids, T* out, int64_t count, int64_t dim, int threads);
+
+// Sums of table rows: out (tokens, dim), out[k] = sum of table[rows[j]] over the lengths[k] rows of token k; no rows give
+// zeros. table (entries, dim) of T, or of IEEE half precision if `half` (float only); the caller has checked the range
+// of rows, whose number is the sum of lengths.
+template <class T>
+void embedding_bag(const void* table, bool half, const int32_t* rows, const int64_t* lengths, T* out, int64_t tokens,
+                   int64_t dim, int threads, Isa isa);
 
 // Best instruction set of this processor that was compiled in; and whether a given one can run here.
 Isa best_isa();

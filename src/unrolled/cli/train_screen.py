@@ -29,10 +29,12 @@ class TrainScreen:
     Args:
         batch_size: texts a step.
         stderr: draw on standard error, because standard output carries JSON.
+        best_only: show only the epochs that were better than all before.
     """
 
-    def __init__(self, batch_size: int, *, stderr: bool = False) -> None:
+    def __init__(self, batch_size: int, *, stderr: bool = False, best_only: bool = False) -> None:
         self._batch_size = batch_size
+        self._best_only = best_only
         self._console = console(stderr=stderr)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -87,6 +89,8 @@ class TrainScreen:
 
     def epoch(self, row: Epoch, score: str) -> None:
         """A line with the losses and the dev score, marked if it is the best so far."""
+        if self._best_only and not row.best:
+            return
         title = f"dev {score}"
         if not self._has_header:
             self._has_header = True

@@ -3,9 +3,11 @@
 Ragged values are batch-major, ``(total, dim)`` with ``lengths (batch,)``: all tokens of sequence 0, then of
 sequence 1, and so on. Results do not depend on the number of threads, bit for bit.
 
-* :func:`layer_forward`, :func:`layer_backward`, :func:`infer_layer`: a whole layer with its input projection.
+* :func:`layer_forward`, :func:`layer_backward`, :func:`prepare`, :func:`infer_layer`: a whole layer with its
+  input projection.
 * :func:`forward`, :func:`backward`: one direction whose projection the caller has done.
-* :func:`linear`, :func:`linear_weight_gradient`, :func:`gather`: the dense products and lookups around it.
+* :func:`linear`, :func:`linear_weight_gradient`, :func:`gather`, :func:`embedding_bag`: the dense
+  products and lookups around it.
 * :func:`split_english`: tokens of English text.
 * :func:`available`, :func:`reason`, :func:`simd`, :func:`set_num_threads` ...: what is in use.
 """
@@ -14,10 +16,12 @@ from unrolled.engine.english import split_english
 from unrolled.engine.layer import (
     LayerGradients,
     LayerResult,
+    PreparedWeights,
     Weights,
     infer_layer,
     layer_backward,
     layer_forward,
+    prepare,
 )
 from unrolled.engine.library import (
     available,
@@ -29,18 +33,20 @@ from unrolled.engine.library import (
     simd,
     simd_choices,
 )
-from unrolled.engine.linear import gather, linear, linear_weight_gradient
+from unrolled.engine.linear import embedding_bag, gather, linear, linear_weight_gradient
 from unrolled.engine.scan import Saved, Scan, ScanGradients, backward, forward
 
 __all__ = [
     "LayerGradients",
     "LayerResult",
+    "PreparedWeights",
     "Saved",
     "Scan",
     "ScanGradients",
     "Weights",
     "available",
     "backward",
+    "embedding_bag",
     "forward",
     "gather",
     "get_num_threads",
@@ -50,6 +56,7 @@ __all__ = [
     "linear",
     "linear_weight_gradient",
     "notify_missing",
+    "prepare",
     "reason",
     "set_num_threads",
     "set_simd",

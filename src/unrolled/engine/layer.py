@@ -65,6 +65,38 @@ class LayerGradients(NamedTuple):
     weights: list[Weights]
 
 
+class PreparedWeights:
+    """The weights of a layer, packed once for many predictions; see :func:`prepare`."""
+
+    def __init__(self, kind: str, weights: Sequence[Weights]) -> None:
+        self.kind = kind
+        self.weights = tuple(weights)
+        self.inputs = int(self.weights[0].w_ih.shape[1])
+        self.dtype = self.weights[0].w_ih.dtype
+        self.hidden = _check_weights(self.weights, gate_count(kind), self.inputs, self.dtype)
+        self._packed: tuple[int, object] | None = None
+
+    def packed(self) -> object:
+        """The extension's copy, in the order of the instruction set in use."""
+        isa, kept = library.isa_number(), self._packed
+        if kept is None or kept[0] != isa:
+            run = getattr(library.native(), "pack" + suffix(self.dtype))
+            given = [tuple(w) for w in self.weights]
+            kept = self._packed = (isa, run(KIND_NUMBERS[self.kind], self.hidden, self.inputs, given, isa))
+        return kept[1]
+
+
+def prepare(kind: str, weights: Sequence[Weights]) -> PreparedWeights:
+    """Pack the weights of a layer for :func:`infer_layer`; later changes of the arrays are not seen.
+
+    It saves most of the time of a prediction on one short text.
+
+    Raises:
+        ValueError, TypeError: shapes or types that do not fit.
+    """
+    return PreparedWeights(kind, weights)
+
+
 def _check_weights(weights: Sequence[Weights], gates: int, inputs: int, dtype: np.dtype[np.generic]) -> int:
     if len(weights) not in (1, 2):
         raise ValueError(f"a layer has one or two directions, not {len(weights)}")
@@ -74,8 +106,6 @@ def _check_weights(weights: Sequence[Weights], gates: int, inputs: int, dtype: n
         check("w_hh", w.w_hh, (gates * hidden, hidden), dtype)
         check("b_ih", w.b_ih, (gates * hidden,), dtype)
         check("b_hh", w.b_hh, (gates * hidden,), dtype)
-    if len({w.b_ih is None for w in weights}) > 1:
-        raise ValueError("both directions need b_ih, or neither")
     return hidden
 
 
@@ -87,7 +117,7 @@ def layer_forward(
     kind: str,
     x: Array,
     lengths: Array,
-    weights: Sequence[Weights],
+    weights: Sequence[Weights] | PreparedWeights,
     h0: Array | None = None,
     c0: Array | None = None,
     *,
@@ -101,7 +131,7 @@ def layer_forward(
         kind: as :func:`unrolled.engine.forward`.
         x: ``(total, input)``; or, with ``rows``, an embedding table ``(entries, input)``.
         lengths: ``(batch,)``.
-        weights: one or two directions.
+        weights: one or two directions, or what :func:`prepare` made of them.
         h0, c0: ``(directions, batch, hidden)`` or ``None`` for zeros.
         save: keep what :func:`layer_backward` needs.
         h_mask: ``(directions, batch, hidden)``; see :func:`unrolled.engine.forward`.
@@ -112,7 +142,16 @@ def layer_forward(
     """
     extension = library.native()
     gates, dtype, inputs = gate_count(kind), x.dtype, x.shape[1]
-    hidden = _check_weights(weights, gates, inputs, dtype)
+    packed: object = None
+    if isinstance(weights, PreparedWeights):
+        if (weights.kind, weights.inputs, weights.dtype) != (kind, inputs, dtype):
+            raise ValueError(
+                f"the weights are prepared for {weights.kind} on {weights.inputs} inputs of {weights.dtype}, "
+                f"not for {kind} on {inputs} of {dtype}"
+            )
+        packed, hidden, weights = weights.packed(), weights.hidden, weights.weights
+    else:
+        hidden = _check_weights(weights, gates, inputs, dtype)
     total = len(x) if rows is None else len(rows)
     lengths = check_lengths(lengths, total)
     check("x", x, (len(x), inputs), dtype)
@@ -142,7 +181,7 @@ def layer_forward(
     run = getattr(extension, "forward" + suffix(dtype))
     run(
         KIND_NUMBERS[kind], hidden, inputs, lengths, total, directions, save and gates > 1,
-        library.get_num_threads(), library.isa_number(),
+        library.get_num_threads(), library.isa_number(), packed,
     )  # fmt: skip
     return LayerResult(out, h_n, c_n, saved if save else None)
 
@@ -221,7 +260,7 @@ def infer_layer(
     kind: str,
     x: Array,
     lengths: Array,
-    weights: Sequence[Weights],
+    weights: Sequence[Weights] | PreparedWeights,
     h0: Array | None = None,
     c0: Array | None = None,
     *,
@@ -231,8 +270,8 @@ def infer_layer(
     if library.available():
         return layer_forward(kind, x, lengths, weights, h0, c0, rows=rows)
     library.notify_missing()
-    gates = gate_count(kind)
-    _check_weights(weights, gates, x.shape[1], x.dtype)
+    weights = weights.weights if isinstance(weights, PreparedWeights) else weights
+    _check_weights(weights, gate_count(kind), x.shape[1], x.dtype)
     values = x if rows is None else x[rows]
     return LayerResult(
         *infer_layer_numpy(kind, values, check_lengths(lengths, len(values)), weights, h0, c0), None

@@ -4,7 +4,8 @@ Environment variables, read once at import:
 
 * ``UNROLLED_ENGINE=off`` switches the extension off.
 * ``UNROLLED_SIMD=avx512|avx2|neon|generic`` forces one instruction set (an error if the processor lacks it).
-* ``UNROLLED_NUM_THREADS=n`` sets the number of threads; the default is one a core this process may use.
+* ``UNROLLED_NUM_THREADS=n`` sets the number of threads; the default is torch's number where torch is in use,
+  else one a core that this process may use.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _initial_threads() -> int:
+def _asked_threads() -> int | None:
     text = os.environ.get("UNROLLED_NUM_THREADS", "").strip()
     if not text:
-        return _usable_cores()
+        return None
     if not text.isdigit() or int(text) < 1:
         raise OptionError(
             f"UNROLLED_NUM_THREADS is {text!r}; give a whole number of at least 1, or unset it."
@@ -49,7 +50,8 @@ def _initial_threads() -> int:
 
 
 _native, _reason = _load()
-_threads = _initial_threads()
+_threads = _asked_threads()
+_cores = _usable_cores()
 _isa = 0 if _native is None else int(_native.best_isa())
 _warned = False
 _openmp_shared = False
@@ -130,21 +132,24 @@ def isa_number() -> int:
     return _isa
 
 
-def set_num_threads(count: int) -> None:
-    """Run later calls on up to ``count`` threads. The results do not depend on it.
+def set_num_threads(count: int | None) -> None:
+    """Run later calls on up to ``count`` threads; ``None``: the default. Results do not depend on it.
 
     Raises:
         OptionError: if ``count`` is less than 1.
     """
     global _threads
-    if count < 1:
+    if count is not None and count < 1:
         raise OptionError(f"the number of threads is {count}; give at least 1.")
-    _threads = int(count)
+    _threads = count
 
 
 def get_num_threads() -> int:
-    """Number of threads that later calls may use."""
-    return _threads
+    """Threads that later calls may use: the number set; else torch's, once imported; else one a core."""
+    if _threads is not None:
+        return _threads
+    torch_threads = getattr(sys.modules.get("torch"), "get_num_threads", None)
+    return _cores if torch_threads is None else int(torch_threads())
 
 
 _forced = os.environ.get("UNROLLED_SIMD", "").strip().lower()

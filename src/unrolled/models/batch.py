@@ -42,8 +42,8 @@ class EncodedBatch:
         """The same batch over only those rows of the table that it touches.
 
         Returns:
-            the batch with rows numbered from 0, and ``touched (unique_rows,)`` int64, the sorted row of the table
-            behind each new number: ``model(local, rows=table[touched])`` equals ``model(batch)``.
+            the batch with rows numbered from 0, and ``touched (unique_rows,)`` int64, the sorted row of the
+            table behind each new number: ``model(local, rows=table[touched])`` equals ``model(batch)``.
         """
         touched, numbers = torch.unique(self.rows, return_inverse=True)
         return EncodedBatch(numbers, self.starts, self.layout), touched

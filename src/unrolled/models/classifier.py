@@ -20,8 +20,9 @@ class TextClassifier(nn.Module):
     """Embedding, encoder, pooling, output.
 
     A token's vector is the sum of its rows of the embedding table: its own and one for each of its character
-    n-grams (Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information"). An encoder turns the vectors
-    of a text into states, pooling turns the states into one vector, a linear layer turns that into scores.
+    n-grams (Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information"). An encoder turns the
+    vectors of a text into states, pooling turns the states into one vector, a linear layer turns that into
+    scores.
 
     Args:
         options: which encoder, pooling, sizes and dropouts.
@@ -33,7 +34,7 @@ class TextClassifier(nn.Module):
         super().__init__()
         self.options = options
         self.embedding = nn.Embedding(table_rows, options.embed_dim)
-        # A token sums about a dozen rows: small rows keep the sum near the size that the encoder's gates expect.
+        # A token sums about a dozen rows: small rows keep the sum near the size that the gates expect.
         nn.init.normal_(self.embedding.weight, std=0.1)
         dim, hidden = options.embed_dim, options.hidden
         self.encoder: nn.Module
@@ -66,8 +67,8 @@ class TextClassifier(nn.Module):
 
         Args:
             batch: the texts.
-            rows: ``(n, embed_dim)``, used in place of the embedding table when given; ``batch.rows`` then counts
-                in it (see :meth:`EncodedBatch.localised`).
+            rows: ``(n, embed_dim)``, used in place of the embedding table when given; ``batch.rows`` then
+                counts in it (see :meth:`EncodedBatch.localised`).
 
         Returns:
             ``(batch, outputs)``.
@@ -103,7 +104,7 @@ class TextClassifier(nn.Module):
         return vectors
 
     def _encode(self, vectors: Tensor, layout: Layout) -> Tensor:
-        """``(total, dim) -> (total, width)``; the MLP passes the vectors on, because it sees only their mean."""
+        """``(total, dim) -> (total, width)``; the MLP passes the vectors on: it sees only their mean."""
         if self.options.model == "mlp":
             return vectors
         if self.options.model == "cnn":

@@ -14,8 +14,8 @@ class ConvolutionEncoder(nn.Module):
     """Convolutions of three widths over time, side by side (Kim 2014, "Convolutional Neural Networks for
     Sentence Classification").
 
-    Each text is padded with ``width // 2`` zeros on the left and ``(width - 1) // 2`` on the right, so every step
-    has an output.
+    Each text is padded with ``width // 2`` zeros on the left and ``(width - 1) // 2`` on the right, so that
+    every step has an output.
 
     Args:
         dim: size of a token's vector.
@@ -30,10 +30,12 @@ class ConvolutionEncoder(nn.Module):
         """``(total, dim) -> (total, 3 * hidden)``."""
         if layout.total == 0:
             return values.new_zeros(0, sum(layer.out_channels for layer in self.convolutions))  # type: ignore[misc]
-        # One long signal: the texts lie in a row, with as many zeros between them as the widest window reaches.
+        # One long signal: the texts in a row, with as many zeros between them as the widest window reaches.
         gap = max(WIDTHS) - 1
         place = torch.arange(layout.total) + gap * layout.sequence + gap
-        signal = values.new_zeros(layout.total + gap * (layout.batch + 1), values.shape[1]).index_copy(0, place, values)
+        signal = values.new_zeros(layout.total + gap * (layout.batch + 1), values.shape[1]).index_copy(
+            0, place, values
+        )
         outputs = []
         for width, layer in zip(WIDTHS, self.convolutions, strict=True):
             # Output j of an unpadded convolution covers signal[j : j + width].

@@ -12,8 +12,8 @@ from unrolled.layers.layout import Layout
 class AttentionPooling(nn.Linear):
     """Weighted mean of the states, the weights learned.
 
-    ``score_t = w . tanh(y_t) + b``, softmax over the steps of a text, ``sum_t weight_t y_t`` (Zhou et al. 2016,
-    "Attention-Based Bidirectional LSTM Networks for Relation Classification").
+    ``score_t = w . tanh(y_t) + b``, softmax over the steps of a text, ``sum_t weight_t y_t`` (Zhou et al.
+    2016, "Attention-Based Bidirectional LSTM Networks for Relation Classification").
 
     Args:
         width: size of a state.

@@ -4,8 +4,8 @@ The rules, in this order: lower case; ``'`` gets spaces around it; ``"`` is dele
 ``<br />`` becomes a space; ``,`` ``(`` ``)`` ``!`` ``?`` get spaces; ``;`` and ``:`` become a space; split at
 white space, Unicode's included. Source: torchtext 0.18, ``torchtext/data/utils.py``.
 
-The compiled engine does it in one pass (``native/python/basic_english.cpp``). Without it bulk string operations
-give the same tokens. Three facts make them exact:
+The compiled engine does it in one pass (``native/python/basic_english.cpp``). Without it bulk string
+operations give the same tokens. Three facts make them exact:
 
 * every rule but the first replaces a fixed string, so ``str.replace`` in the same order gives the same text;
 * no rule looks across a line feed, and the lower case of a letter (the final sigma is the one that depends on

@@ -83,7 +83,7 @@ def fit(
     """
     with ExitStack() as stack:
         ranks = join_ranks()
-        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.callback(torch.default_generator.set_state, torch.default_generator.get_state())
         listener: Progress = progress if progress is not None and ranks.writes else Silent()
         stack.callback(listener.stop)
         output = OutputFolder(Path(out)) if out is not None else None

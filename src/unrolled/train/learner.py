@@ -18,7 +18,7 @@ from unrolled.train.average import WeightAverage
 from unrolled.train.corpus import Part
 from unrolled.train.distributed import Ranks
 from unrolled.train.objective import Objective
-from unrolled.train.optimizer import RowAdam, clip_scale
+from unrolled.train.optimizer import AdamW, RowAdam, clip_scale
 from unrolled.train.parameters import FlatParameters
 
 TABLE = "embedding.weight"
@@ -62,7 +62,7 @@ class Learner:
         ranks: Ranks,
         vectors: tuple[Tensor, Tensor] | None = None,
     ) -> None:
-        torch.manual_seed(_mixed(seed))
+        _seed(_mixed(seed))
         self.model = TextClassifier(options, table_rows, objective.outputs)
         self._table = self.model.embedding.weight.requires_grad_(False).data
         self._frozen: Tensor | None = None
@@ -72,12 +72,10 @@ class Learner:
             self._frozen = where if options.freeze_vectors else None
         dense = {name: parameter for name, parameter in self.model.named_parameters() if name != TABLE}
         self._flat = FlatParameters(dense)
-        self._dense_adam = torch.optim.AdamW(
-            [self._flat.values], lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
-        )
+        self._dense_adam = AdamW(self._flat.values, weight_decay=options.weight_decay)
         self._row_adam = RowAdam(self._table)
         self._average = (
-            WeightAverage(self._flat.values.data, self._table, options.average) if options.average else None
+            WeightAverage(self._flat.values, self._table, options.average) if options.average else None
         )
         self._options = options
         self._objective = objective
@@ -113,7 +111,7 @@ class Learner:
         targets = self._objective.numbers(part.targets.select(indices))
         weight = self._objective.weight(targets)
         self._flat.gradient.zero_()
-        torch.manual_seed(_mixed(self._seed, self.steps + 1, ranks.rank))
+        _seed(_mixed(self._seed, self.steps + 1, ranks.rank))
         self.model.train()
         report = torch.zeros(2, dtype=torch.float64)
         gradient = torch.zeros_like(weights)
@@ -135,8 +133,7 @@ class Learner:
         if scale < 1.0:
             self._flat.gradient.mul_(scale)
             gradient.mul_(scale)
-        self._dense_adam.param_groups[0]["lr"] = rate
-        self._dense_adam.step()
+        self._dense_adam.step(self._flat.gradient, rate)
         self._row_adam.step(touched_rows, weights, gradient, rate)
         if self._average is not None:
             self._average.after_step()
@@ -146,7 +143,7 @@ class Learner:
     def weights(self) -> dict[str, Tensor]:
         """Copies of the weights to judge and keep, by name: the average if there is one, else the present."""
         if self._average is None:
-            dense, table = self._flat.values.detach().clone(), self._table.clone()
+            dense, table = self._flat.values.clone(), self._table.clone()
         else:
             dense, table = self._average.averaged()
         return {TABLE: table, **self._flat.named(dense)}
@@ -168,10 +165,9 @@ class Learner:
 
     def state(self) -> dict[str, Tensor]:
         """All that the next step depends on, as named tensors."""
-        dense = self._dense_adam.state.get(self._flat.values, {})
         parts: dict[str, Mapping[str, Tensor]] = {
-            "weights": {TABLE: self._table, "dense": self._flat.values.data},
-            "dense_adam": dense,
+            "weights": {TABLE: self._table, "dense": self._flat.values},
+            "dense_adam": self._dense_adam.state(),
             "row_adam": self._row_adam.state(),
             "average": self._average.state() if self._average is not None else {},
             "learner": {"steps": torch.tensor(self.steps)},
@@ -191,10 +187,8 @@ class Learner:
             }
 
         self._table.copy_(state[f"weights.{TABLE}"])
-        self._flat.values.data.copy_(state["weights.dense"])
-        dense = part("dense_adam")
-        if dense:
-            self._dense_adam.state[self._flat.values] = {key: value.clone() for key, value in dense.items()}
+        self._flat.values.copy_(state["weights.dense"])
+        self._dense_adam.load_state(part("dense_adam"))
         self._row_adam.load_state(part("row_adam"))
         if self._average is not None:
             self._average.load_state(part("average"))
@@ -204,6 +198,11 @@ class Learner:
 def _mixed(*numbers: int) -> int:
     """One seed from several numbers; close numbers give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _seed(seed: int) -> None:
+    # torch.manual_seed also prepares devices and its compiler, which takes longer than a whole forward pass.
+    torch.default_generator.manual_seed(seed)
 
 
 def _encoded(numbers: np.ndarray, counts: np.ndarray, lengths: np.ndarray) -> EncodedBatch:

@@ -1,8 +1,8 @@
-"""Adam for the embedding table that costs nothing for rows that a batch does not touch.
+"""Adam in two forms: for the embedding table, of which a batch touches a few rows, and for all the rest.
 
 A batch of short texts touches a few thousand of a hundred thousand rows. Adam over the whole table reads and
 writes four table-sized arrays a step and costs more than the recurrent layer. :class:`RowAdam` updates the
-touched rows alone; all other parameters are few and go through ``torch.optim.AdamW``.
+touched rows alone. All other parameters are one vector (see ``parameters.py``), updated by :class:`AdamW`.
 """
 
 from __future__ import annotations
@@ -76,6 +76,65 @@ class RowAdam:
 
     def state(self) -> dict[str, Tensor]:
         """All that the next step depends on, beside the table."""
+        return {"first": self.first, "second": self.second, "steps": torch.tensor(self.steps)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a state given by :meth:`state`."""
+        self.first.copy_(state["first"])
+        self.second.copy_(state["second"])
+        self.steps = int(state["steps"])
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019) for one vector of parameters.
+
+    The rule is that of ``torch.optim.AdamW``. That class is not used because it brings in torch's compiler,
+    which takes longer to import and more memory than all of a small training needs.
+
+    Args:
+        values: ``(n,)`` float32, changed in place.
+        weight_decay: each step takes away this share of a weight, times the learning rate.
+        betas: decay of the first and second moment.
+        eps: added to the root of the second moment.
+    """
+
+    def __init__(
+        self,
+        values: Tensor,
+        *,
+        weight_decay: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        self.values = values
+        self.weight_decay = weight_decay
+        self.betas = betas
+        self.eps = eps
+        self.first = torch.zeros_like(values)
+        self.second = torch.zeros_like(values)
+        self.steps = 0
+        self._root = torch.empty_like(values)
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, rate: float) -> None:
+        """One update.
+
+        Args:
+            gradient: ``(n,)``.
+            rate: learning rate of this step.
+        """
+        self.steps += 1
+        beta1, beta2 = self.betas
+        correction = (1 - beta2**self.steps) ** 0.5
+        self.first.lerp_(gradient, 1 - beta1)
+        self.second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        torch.sqrt(self.second, out=self._root)
+        self._root.add_(self.eps * correction)  # eps belongs to the corrected root
+        self.values.mul_(1 - rate * self.weight_decay)
+        self.values.addcdiv_(self.first, self._root, value=-rate * correction / (1 - beta1**self.steps))
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on, beside the values."""
         return {"first": self.first, "second": self.second, "steps": torch.tensor(self.steps)}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:

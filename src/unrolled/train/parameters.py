@@ -19,7 +19,7 @@ class FlatParameters:
         parameters: by name. Each one's data moves into the common vector.
 
     Attributes:
-        values: ``(n,)``, leaf tensor; its ``grad`` is ``gradient``.
+        values: ``(n,)``.
         gradient: ``(n,)``; backward passes add to it.
     """
 
@@ -29,10 +29,9 @@ class FlatParameters:
             spans[name] = (size, parameter.shape)
             size += -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
         self._spans = spans
-        self.values = nn.Parameter(torch.zeros(size))
+        self.values = torch.zeros(size)
         self.gradient = torch.zeros(size)
-        self.values.grad = self.gradient
-        inside, gradients = self.named(self.values.data), self.named(self.gradient)
+        inside, gradients = self.named(self.values), self.named(self.gradient)
         for name, parameter in parameters.items():
             inside[name].copy_(parameter.data)
             parameter.data = inside[name]

@@ -1,9 +1,9 @@
 """Quality, time and memory of training a classifier: Unrolled, fastText and plain torch, in one run.
 
-    python benchmarks/classify.py nsmc [--presets fast accurate] [--peers fasttext torch] [--seeds 0 1 2] [--json FILE]
+    python benchmarks/classify.py nsmc [--presets fast accurate] [--peers fasttext torch] [--seeds 0 1 2]
 
-Each training is a process of its own; Unrolled and the peers alternate, seed by seed. Everything is chosen on the dev
-file; the test file is read once for each trained model. Data: UNROLLED_DATA or ../shared/data.
+Each training is a process of its own; Unrolled and the peers alternate, seed by seed. Everything is chosen on
+the dev file; the test file is read once for each trained model. Data: UNROLLED_DATA or ../shared/data.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python benchmarks/peer_fasttext.py TRAIN.tsv DEV.tsv TEST.tsv [--seed 0] [--threads 2] [--words]
 
-Epochs and learning rate are chosen on dev from a small grid, as for any user; the seconds are those of the chosen run.
+Epochs and learning rate are chosen on dev from a small grid, as for any user; the seconds are those of the
+chosen run.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The peer: a text classifier as it is usually written in torch. `nn.LSTM` on a `PackedSequence`, an 8,000-piece BPE,
-Adam, three epochs, the best epoch on dev.
+"""The peer: a text classifier as it is usually written in torch. `nn.LSTM` on a `PackedSequence`, an
+8,000-piece BPE, Adam, three epochs, the best epoch on dev.
 
     python benchmarks/peer_torch.py train TRAIN.tsv DEV.tsv FOLDER [--seed 0] [--epochs 3]
     python benchmarks/peer_torch.py predict FOLDER < texts > labels

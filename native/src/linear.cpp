@@ -36,7 +36,7 @@ void linear(const T* x, const T* w, const T* bias, T* out, int64_t rows, int64_t
 template <class T>
 void gather(const T* table, const int32_t* ids, T* out, int64_t count, int64_t dim, int threads) {
     const int64_t block = 1024;
-    parallel_for(static_cast<int>(ceil_div(count, block)), useful_threads(threads, static_cast<double>(count) * dim), [&](int task) {
+    parallel_for(static_cast<int>(ceil_div(count, block)), useful_threads(threads, kLookupCost * static_cast<double>(count) * dim), [&](int task) {
         const int64_t end = std::min((task + 1) * block, count);
         for (int64_t i = task * block; i < end; ++i)
             std::memcpy(out + i * dim, table + static_cast<int64_t>(ids[i]) * dim, static_cast<size_t>(dim) * sizeof(T));
@@ -52,7 +52,7 @@ void embedding_bag(const void* table, bool half, const int32_t* rows, const int6
     offsets[0] = 0;
     for (int64_t k = 0; k < tokens; ++k) offsets[k + 1] = offsets[k] + lengths[k];
     const int64_t block = 256;
-    threads = useful_threads(threads, static_cast<double>(offsets[tokens]) * dim);
+    threads = useful_threads(threads, kLookupCost * static_cast<double>(offsets[tokens]) * dim);
     parallel_for(static_cast<int>(ceil_div(tokens, block)), threads, [&](int task) {
         const int64_t begin = task * block;
         kernels.bag({table, half, dim, rows, offsets, begin, std::min(begin + block, tokens), out});

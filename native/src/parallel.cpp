@@ -86,12 +86,14 @@ std::atomic<Pool*> pool{nullptr};
 using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 std::atomic<GompParallel> gomp_parallel{nullptr};
 
+#if defined(__unix__) || defined(__APPLE__)
 // Threads do not survive fork(): the child starts with a fresh pool, and never with the parent's OpenMP team. The old
 // pool is left behind, since nobody can tell in which state its locks are.
 void forget_threads() {
     pool.store(nullptr);
     gomp_parallel.store(nullptr);
 }
+#endif
 
 Pool& the_pool() {
     static std::mutex creation;

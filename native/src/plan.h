@@ -92,11 +92,15 @@ public:
     std::vector<Group> groups;
 };
 
-// Threads worth starting for so many multiply-adds.
+// Threads worth starting for so many multiply-adds: waking one costs microseconds, and milliseconds if the processor is
+// busy with something else.
 inline int useful_threads(int threads, double multiply_adds) {
-    constexpr double kWorthAThread = 5e5;
+    constexpr double kWorthAThread = 2e6;
     return std::max(1, std::min(threads, static_cast<int>(std::min(multiply_adds / kWorthAThread, 1e6))));
 }
+
+// Fetching an element of a row that lies anywhere in memory, in multiply-adds.
+constexpr double kLookupCost = 8;
 
 // Two directions run side by side: with an even number of threads each has half of them.
 inline int groups_per_direction(int threads, int directions) {

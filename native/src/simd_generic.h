@@ -40,9 +40,12 @@ struct Generic {
 #endif
 
     static UNROLLED_INLINE V set(T x) {
-        V v;
-        for (int i = 0; i < width; ++i) v[i] = x;
-        return v;
+        // A loop over the lanes becomes a chain of shuffles with GCC.
+        if constexpr (width == 4) {
+            return V{x, x, x, x};
+        } else {
+            return V{x, x};
+        }
     }
     static UNROLLED_INLINE V zero() { return set(T(0)); }
     static UNROLLED_INLINE V load(const T* p) {

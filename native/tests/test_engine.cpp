@@ -324,9 +324,9 @@ int main() {
     std::vector<std::thread> callers;  // several callers share the pool
     for (int i = 0; i < 3; ++i)
         callers.emplace_back([] {
-            std::vector<float> x(300 * 40, 0.5f), w(70 * 40, 0.25f), out(300 * 70);
+            std::vector<float> x(900 * 40, 0.5f), w(140 * 40, 0.25f), out(900 * 140);
             for (int round = 0; round < 20; ++round) {
-                linear<float>(x.data(), w.data(), nullptr, out.data(), 300, 40, 70, 2, best_isa());
+                linear<float>(x.data(), w.data(), nullptr, out.data(), 900, 40, 140, 2, best_isa());
                 for (float value : out)
                     if (value != 5.0f) std::abort();
             }

@@ -172,10 +172,10 @@ def test_prepared_weights_give_the_same(simd: str, kind: str, make_problem: Call
 def test_embedding_bag(simd: str, dtype: Any, dim: int) -> None:
     rng = np.random.default_rng(0)
     table = (rng.standard_normal((50, dim)) * 10.0 ** rng.integers(-7, 4, (50, 1))).astype(dtype)
-    lengths = rng.integers(0, 6, 700)
+    lengths = rng.integers(0, 6, 3000)
     rows = rng.integers(0, 50, lengths.sum()).astype(np.int32)
-    tokens, picked = np.repeat(np.arange(700), lengths), table[rows].astype(np.float64)
-    expected, size = np.zeros((700, dim)), np.zeros((700, dim))
+    tokens, picked = np.repeat(np.arange(3000), lengths), table[rows].astype(np.float64)
+    expected, size = np.zeros((3000, dim)), np.zeros((3000, dim))
     np.add.at(expected, tokens, picked)
     np.add.at(size, tokens, np.abs(picked))
     engine.set_num_threads(2)

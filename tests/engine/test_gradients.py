@@ -178,6 +178,19 @@ def test_missing_upstream_gradients_are_zeros(simd: str, kind: str, make_problem
     np.testing.assert_array_equal(given.weights[0].w_hh, missing.weights[0].w_hh)
 
 
+def test_gradient_of_the_input_can_be_left_out(kind: str, make_problem: Callable[..., Any]) -> None:
+    problem = make_problem(kind, [4, 0, 2], 3, 17)
+    result = problem.forward(save=True)
+    upstream = _upstream(problem)
+    full = problem.backward(*upstream, result)
+    bare = engine.layer_backward(
+        kind, *upstream, problem.x, problem.lengths, problem.weights, result.saved, result.out,
+        problem.h0, problem.c0, need_d_x=False,
+    )  # fmt: skip
+    assert bare.d_x is None
+    np.testing.assert_array_equal(bare.weights[1].w_ih, full.weights[1].w_ih)
+
+
 def test_the_backward_pass_can_run_twice(kind: str, make_problem: Callable[..., Any]) -> None:
     problem = make_problem(kind, [4, 0, 2, 9], 3, 40)
     result = problem.forward(save=True)

@@ -3,9 +3,9 @@
     python benchmarks/predict.py MODEL TORCH_FOLDER TEXTS.tsv [--runs 5] [--json FILE]
 
 MODEL is one that `unrolled train classify` wrote, TORCH_FOLDER one of `benchmarks/peer_torch.py train`. The
-texts are those of a tab separated file with a header that names `text`. Texts a second count from the start of
-the process to its end, start-up and tokenization included. Runs alternate; the figures are medians and their
-ratio.
+texts are those of a tab separated file with a header that names `text`. Texts a second count from the start
+of the process to its end, start-up and tokenization included. Runs alternate; the figures are medians and
+their ratio.
 """
 
 from __future__ import annotations

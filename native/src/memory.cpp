@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kSmall = std::size_t(32) << 10;  // the C library is good at these
 constexpr std::size_t kHugePage = std::size_t(2) << 20;
-constexpr std::size_t kKept = std::size_t(256) << 20;
+constexpr std::size_t kKept = std::size_t(96) << 20;
 
 // Stands in the cache line before each block.
 struct Header {

@@ -14,6 +14,8 @@ from unrolled.errors import OptionError
 _TASKS = ("single", "multi", "regression")
 _MODELS = ("lstm", "gru", "rnn", "cnn", "mlp")
 _TOKENIZERS = ("basic_english", "whitespace", "char", "bpe", "wordpiece", "unigram", "morphemes")
+#: Training texts below which a step takes fewer of them, and the learning rate at the larger batch.
+_SMALL_DATA, _SMALL_BATCH, _LARGE_BATCH, _LEARNING_RATE = 20_000, 32, 128, 2e-3
 _POOLINGS = ("last", "mean", "max", "mean+max", "attention")
 
 
@@ -87,6 +89,11 @@ class ClassifierOptions:
         high=100_000_000,
         group="Text",
     )
+    wide: bool = _option(
+        True,
+        "Add a linear model over the text's character n-grams; its share is fitted on the dev file.",
+        group="Model",
+    )
     embed_dim: int = _option(64, "Width of a token's vector.", low=1, high=8192, group="Model")
     hidden: int = _option(128, "Units of a recurrent layer and direction.", low=1, high=8192, group="Model")
     layers: int = _option(1, "Recurrent layers, one on the other.", low=1, high=16, group="Model")
@@ -134,9 +141,20 @@ class ClassifierOptions:
         high=100_000,
         group="Training",
     )
-    batch_size: int = _option(128, "Texts a step.", low=1, high=1_000_000, group="Training")
+    batch_size: int = _option(
+        0,
+        "Texts a step; 0 is 32 for fewer than 20,000 training texts, else 128.",
+        low=0,
+        high=1_000_000,
+        group="Training",
+    )
     learning_rate: float = _option(
-        2e-3, "AdamW's highest learning rate (warm-up, then cosine).", low=1e-8, high=10, group="Training"
+        0.0,
+        "AdamW's highest learning rate (warm-up, then cosine); 0 is 0.002 at 128 texts a step, less by the "
+        "square root for fewer.",
+        low=0,
+        high=10,
+        group="Training",
     )
     clip_norm: float = _option(
         1.0, "Largest norm of the gradient; 0 turns clipping off.", low=0, high=1e6, group="Training"
@@ -158,7 +176,7 @@ class ClassifierOptions:
         True, "Fit a temperature on the dev file so that probabilities mean what they say.", group="Training"
     )
     vectors: str = _option(
-        "", "File of word vectors to start the embedding from (word2vec text or safetensors).", group="Model"
+        "", "File of word vectors to start the embedding from (word2vec text, may be .gz).", group="Model"
     )
     freeze_vectors: bool = _option(False, "Keep the given vectors as they are.", group="Model")
     seed: int = _option(0, "Seed of every random choice.", low=0, high=2**31 - 1, group="Training")
@@ -178,6 +196,17 @@ class ClassifierOptions:
             )
         if self.task == "regression" and self.class_weights != "none":
             raise OptionError("class_weights are for classes: leave them out with task 'regression'.")
+
+    def for_rows(self, rows: int) -> ClassifierOptions:
+        """The same options, with what depends on the number of training texts filled in.
+
+        Small data want many small steps. The learning rate goes with the square root of the batch size, as
+        the noise of the gradient does (Krizhevsky 2014, "One weird trick for parallelizing convolutional neural
+        networks").
+        """
+        batch = self.batch_size or (_SMALL_BATCH if rows < _SMALL_DATA else _LARGE_BATCH)
+        rate = self.learning_rate or _LEARNING_RATE * math.sqrt(min(batch / _LARGE_BATCH, 1.0))
+        return dataclasses.replace(self, batch_size=batch, learning_rate=rate)
 
     @classmethod
     def of(cls, preset: str = "fast", /, **changes: Any) -> ClassifierOptions:
@@ -230,10 +259,17 @@ def _check(option: dataclasses.Field[Any], value: Any) -> None:
 #: What each preset changes against the defaults, and (in `PRESET_REASONS`) why it exists.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
-    "accurate": {"members": 3},
+    "accurate": {
+        "members": 5,
+        "epochs": 6,
+        "ngram_min_freq": 5,
+        "embed_dropout": 0.5,
+        "word_dropout": 0.2,
+        "dropout": 0.5,
+    },
 }
 
 PRESET_REASONS: dict[str, str] = {
-    "fast": "one small bidirectional LSTM over words and their character n-grams: good in a minute or two.",
-    "accurate": "several of them, longer regularised training, averaged: the best score, a few times slower.",
+    "fast": "one small bidirectional LSTM and the linear wide part: good in a minute or two.",
+    "accurate": "five of them, more strongly regularised, averaged: the best score, several times slower.",
 }

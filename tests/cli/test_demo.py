@@ -52,7 +52,7 @@ def test_all_steps_are_shown_and_the_figures_are_those_of_the_model(
     split = load_split("ko")
     lines = shown.splitlines()
     figures = {line.split(maxsplit=1)[0].strip(","): line.split()[-1] for line in lines if line.endswith("%")}
-    assert list(figures) == ["always", "logistic", "mlp", "lstm"]
+    assert list(figures) == ["always", "logistic", "mlp", "lstm", "wide", "both:"]
     top = max(split.topics.values()) and next(iter(split.topics))
     assert figures["always"] == f"{sum(topic == top for _, topic in split.test) / len(split.test):.1%}"
     go_on = [shlex.split(line) for line in lines[-3:]]
@@ -60,7 +60,7 @@ def test_all_steps_are_shown_and_the_figures_are_those_of_the_model(
     assert _run([*go_on[0][1:], "--json"]) == 0
     evaluated = json.loads(capsys.readouterr().out)
     assert evaluated["n"] == len(split.test)
-    assert figures["lstm"] == f"{evaluated['accuracy']:.1%}"
+    assert figures["both:"] == f"{evaluated['accuracy']:.1%}"
     assert _run(go_on[2][1:]) == 0
     assert _run(["demo", "--lang", "ko", "--out", "my demo"]) == 0  # a second time replaces the first
 

@@ -274,6 +274,14 @@ def test_info_tells_what_is_known(model: Path, capsys: Any) -> None:
     assert rows["labels"] == "bad (60), good (60)"
     assert "120 rows" in rows["train"] and "40 rows" in rows["dev"]
     assert "accuracy" in rows["on dev"]
+    dev = load(model).info()["metrics"]["dev"]
+    assert rows[""] == (
+        f"accuracy {dev['network_alone']:.4f} of the network alone, "
+        f"{dev['wide_alone']:.4f} of the wide part alone"
+    )
+    shown = json.loads((model / "model.json").read_text(encoding="utf-8"))["wide"]
+    assert rows["wide part"].startswith(f"linear over {shown['rows']:,} character n-grams")
+    assert rows["wide part"].endswith(f"wide part {shown['wide_share']:.2f}")
     assert "hidden 8" in rows["options"] and "dropout" not in rows["options"]
     assert _run(["info", str(model), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

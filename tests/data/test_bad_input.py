@@ -19,6 +19,7 @@ from unrolled.data import MAX_RECORD_BYTES, open_records
 from unrolled.errors import DataError, OptionError
 
 GOOD = "text\tlabel\nfirst words\tx\n"
+LONG_GOOD = GOOD + random.Random(0).randbytes(10**6).hex()
 TOLD: dict[str, Any] = {"text_column": "text", "label_column": "label", "needs_label": True}
 
 
@@ -137,7 +138,7 @@ def test_a_wrong_encoding_is_named(tmp_path: Path) -> None:
         ("d.jsonl", b"\n\n", "no JSON object"),
         ("d.jsonl", b'[\n{"text": "a"}\n]\n', "JSON array"),
         ("d.tsv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-4], "truncated"),
-        ("d.tsv.gz", gzip.compress((GOOD + random.Random(0).randbytes(10**6).hex()).encode(), mtime=0)[:900_000], "truncated"),
+        ("d.tsv.gz", gzip.compress(LONG_GOOD.encode(), mtime=0)[:900_000], "truncated"),
         ("d.tsv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-8] + b"abcdefgh", "corrupt gzip"),
         ("d.tsv.gz", GOOD.encode(), "holds no gzip data"),
         ("d.csv", b"PK\x03\x04rest", "Excel"),
@@ -254,7 +255,8 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [record.text for record in reader] == ["정말 재미있는 영화", "id\ttext"]
     with pytest.raises(DataError, match="-: standard input and pipes can be read only once"):
         list(reader)
-    for data in (GOOD.encode(), gzip.compress(GOOD.encode(), mtime=0), b'{"text": "first words", "label": "x"}\n'):
+    in_json = b'{"text": "first words", "label": "x"}\n'
+    for data in (GOOD.encode(), gzip.compress(GOOD.encode(), mtime=0), in_json):
         give(data)
         assert [record.label for record in open_records("-", needs_label=True)] == ["x"]
     give(b"PAR1....")

@@ -31,9 +31,12 @@ def make_parts(
     labels: tuple[str, ...] = ("neg", "pos", "없음"),
     storage: str = "float32",
     kept: list[int] | None = None,
+    wide: list[int] | None = None,
+    shares: tuple[float, float] = (0.6, 0.8),
     **changes: Any,
 ) -> Parts:
     values: dict[str, Any] = {"embed_dim": 6, "hidden": 5, "ngram_buckets": 40, "vocab_size": 30, **changes}
+    values["wide"] = wide is not None
     options = ClassifierOptions.from_dict(values)
     tokenizer = train_tokenizer("basic_english", TEXTS, vocab_size=options.vocab_size, min_freq=1)
     buckets = options.ngram_buckets if kept is None else len(kept)
@@ -58,6 +61,12 @@ def make_parts(
         "training": {"created": "2026-01-01T00:00:00Z"},
         "storage": {"embedding": storage},
     }
+    if wide is not None:
+        outputs = len(labels)
+        weights["wide.kept"] = np.array(wide, dtype=np.int32)
+        weights["wide.weight"] = random.standard_normal((len(wide), outputs)).astype(np.float32)
+        weights["wide.bias"] = random.standard_normal(outputs).astype(np.float32)
+        manifest["wide"] = {"rows": len(wide), "network_share": shares[0], "wide_share": shares[1]}
     if kept is not None:
         manifest["ngram_rows"] = len(kept)
         weights["ngrams.kept"] = np.array(kept, dtype=np.int32)

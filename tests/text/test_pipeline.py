@@ -30,6 +30,9 @@ class WordTokenizer:
     def tokens(self, text: str) -> list[str]:
         return text.split()
 
+    def tokens_batch(self, texts: list[str]) -> list[list[str]]:
+        return [self.tokens(text) for text in texts]
+
     def token_to_id(self, token: str) -> int:
         return self.words.index(token) if token in self.words else self.unk_id
 

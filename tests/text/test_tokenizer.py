@@ -90,6 +90,8 @@ def test_the_interface_holds_together(tokenizer: Tokenizer) -> None:
         # No text can say that it is padding.
         assert 0 not in ids
         assert ids.max(initial=0) < len(tokenizer)
+    assert tokenizer.tokens_batch(texts) == [tokenizer.tokens(text) for text in texts]
+    assert tokenizer.tokens_batch([]) == []
     assert len(tokenizer.encode_batch([])) == 0
 
 

@@ -14,6 +14,7 @@ from toy_training import order_pairs, records, small
 
 from unrolled.runtime import load, load_model
 from unrolled.train import fit
+from unrolled.train.distributed import launched
 
 OPTIONS = {
     "embed_dropout": 0.0,
@@ -31,15 +32,18 @@ from toy_training import order_pairs, records, small
 from unrolled.errors import TrainingError
 from unrolled.train import fit
 
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # one write: lines of two processes stay whole
+
 train, dev = records(order_pairs(100, 1)), records(order_pairs(31, 2))
 if os.environ["RANK"] != "0":
     train, dev = [], []  # only the first process reads
 try:
     fit(small(), train[:1])
 except TrainingError as error:
-    print("refused", os.environ["RANK"], error, flush=True)
+    say("refused", os.environ["RANK"], error)
 model = fit(small(**json.loads(sys.argv[2])), train, dev, out=sys.argv[1])
-print("labels", model.labels, flush=True)
+say("labels", model.labels)
 """
 
 
@@ -64,6 +68,13 @@ def run(folder: Path, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+def test_launchers_are_recognised() -> None:
+    assert launched({}) == (0, 1)
+    assert launched({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)
+    assert launched({"RANK": "0", "WORLD_SIZE": "1", "PMI_RANK": "0", "PMI_SIZE": "1"}) == (0, 1)
+    assert launched({"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4"}) == (3, 4)
 
 
 def test_two_processes_give_the_loss_of_one(tmp_path: Path) -> None:

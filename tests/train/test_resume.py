@@ -16,7 +16,7 @@ import pytest
 from toy_training import order_pairs, records, small
 
 from unrolled.errors import TrainingError
-from unrolled.runtime import load_model
+from unrolled.runtime import SavedModel, load_model
 from unrolled.train import fit
 from unrolled.train.interrupt import TrainingInterrupted
 
@@ -64,13 +64,13 @@ def run_for(process: subprocess.Popen[str], steps: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
     out = tmp_path_factory.mktemp("whole") / "model"
     fit(small(**OPTIONS), records(order_pairs(160, 1)), records(order_pairs(40, 2)), out=out)
-    return load_model(out).weights
+    return load_model(out)
 
 
-def test_killed_stopped_and_resumed(tmp_path: Path, uninterrupted: dict[str, np.ndarray]) -> None:
+def test_killed_stopped_and_resumed(tmp_path: Path, uninterrupted: SavedModel) -> None:
     generator = random.Random(time.time_ns())
     out = tmp_path / "model"
     steps_before_kill = [generator.randint(2, 20) for _ in range(2)]
@@ -91,10 +91,12 @@ def test_killed_stopped_and_resumed(tmp_path: Path, uninterrupted: dict[str, np.
     with pytest.raises(TrainingError, match="holds an unfinished training"):
         fit(small(**OPTIONS), records(order_pairs(160, 1)), out=out)
     fit(small(**OPTIONS), records(order_pairs(160, 1)), records(order_pairs(40, 2)), out=out, resume=True)
-    found = load_model(out).weights
-    assert found.keys() == uninterrupted.keys()
-    for name, array in uninterrupted.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=name)
+    found = load_model(out)
+    assert found.weights.keys() == uninterrupted.weights.keys() > {"wide.weight", "wide.bias", "wide.kept"}
+    for name, array in uninterrupted.weights.items():
+        np.testing.assert_array_equal(found.weights[name], array, err_msg=name)
+    for figures in ("wide", "metrics"):
+        assert found.manifest.raw[figures] == uninterrupted.manifest.raw[figures]
     assert not (out / "checkpoint").exists()
     log = json.loads((out / "training" / "log.json").read_text())["epochs"]
     assert [(row["member"], row["epoch"]) for row in log] == [(m, e) for m in (1, 2) for e in (1, 2, 3)]

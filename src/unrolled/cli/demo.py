@@ -127,9 +127,7 @@ class _Language:
 
         self._say(f"The same as: {self._command()}")
         self._say(f"{SETTINGS['members']} models, to be averaged. Shown are epochs better than all before.")
-        return _fit(
-            self.folder, self.folder / "model", TrainScreen(SETTINGS["batch_size"], best_only=True), SETTINGS
-        )
+        return _fit(self.folder, self.folder / "model", TrainScreen(best_only=True), SETTINGS)
 
     def _command(self) -> str:
         settings = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in SETTINGS.items())
@@ -174,19 +172,21 @@ class _Language:
         parts = (split.train, split.dev, split.test)
         common = majority(*parts)
         words = bag_of_words(*parts, basic_english)
-        blind = _fit(self.folder, None, None, {**SETTINGS, "model": "mlp"})
+        blind = _fit(self.folder, None, None, {**SETTINGS, "model": "mlp", "wide": False})
         rows = table("", "accuracy")
         rows.add_row(f"always '{common.setting}', the most frequent topic", f"{common.test:.1%}")
         rows.add_row("logistic regression on word counts (blind to order)", f"{words.test:.1%}")
         rows.add_row(
             "mlp, same words, n-grams and settings (blind to order)", f"{_accuracy(blind, split.test):.1%}"
         )
-        score = _accuracy(predictor, split.test)
+        network, wide = (_share(self.folder / "model", *shares) for shares in ((1.0, 0.0), (0.0, 1.0)))
         rows.add_row(
-            f"lstm, the model just trained ({predictor.options.members} averaged)",
-            f"{score:.1%}",
-            style="bold",
+            f"lstm, reads in order ({predictor.options.members} averaged)",
+            f"{_accuracy(network, split.test):.1%}",
         )
+        rows.add_row("wide part: linear, runs of 1 to 5 characters", f"{_accuracy(wide, split.test):.1%}")
+        score = _accuracy(predictor, split.test)
+        rows.add_row("both: the model just trained, lstm and wide part", f"{score:.1%}", style="bold")
         draw(self.console, rows)
         error = (score * (1 - score) / len(split.test)) ** 0.5
         self._say(
@@ -216,6 +216,16 @@ def _fit(folder: Path, out: Path | None, screen: TrainScreen | None, settings: d
     ]
     options = ClassifierOptions.of("fast", **settings)
     return fit(options, *readers, out=out, overwrite=True, progress=screen, names=("train.tsv", "dev.tsv"))
+
+
+def _share(model: Path, network: float, wide: float) -> Predictor:
+    """The saved model with other shares of its two parts."""
+    from dataclasses import replace
+
+    from unrolled.runtime import Predictor, load_model
+
+    saved = load_model(model)
+    return Predictor(replace(saved, manifest=replace(saved.manifest, shares=(network, wide))))
 
 
 def _accuracy(predictor: Predictor, pairs: Sequence[tuple[str, str]]) -> float:

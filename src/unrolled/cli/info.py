@@ -73,7 +73,7 @@ def describe(options: Mapping[str, Any]) -> str:
 
 def _show(model: str, info: Mapping[str, Any]) -> None:
     from unrolled.cli.console import console, cut, draw, table
-    from unrolled.cli.report import figures_line
+    from unrolled.cli.report import figures_line, parts_line
     from unrolled.cli.sizes import duration
 
     screen = console()
@@ -95,6 +95,12 @@ def _show(model: str, info: Mapping[str, Any]) -> None:
     row("model", model)
     row("gives", tasks[options["task"]])
     row("built as", describe(options))
+    if wide := info.get("wide"):
+        row(
+            "wide part",
+            f"linear over {wide['rows']:,} character n-grams; "
+            f"shares: network {wide['network_share']:.2f}, wide part {wide['wide_share']:.2f}",
+        )
     if info.get("labels"):
         row("labels", _labels(info["labels"], training.get("label_counts", {})))
     for part, data in training.get("data", {}).items():
@@ -106,6 +112,8 @@ def _show(model: str, info: Mapping[str, Any]) -> None:
         row("created", f"{training['created']} by unrolled {info.get('unrolled_version', '?')}")
     for part, figures in info["metrics"].items():
         row(f"on {part}", figures_line(figures))
+        if apart := parts_line(figures):
+            row("", apart)
     row("size", _size(model, info["bytes"]))
     row("parameters", f"{info['parameters']:,}, the embedding table kept as {info['storage']}")
     changed = changed_options(options)

@@ -54,6 +54,17 @@ def figures_line(figures: Mapping[str, Any]) -> str:
     return ", ".join(f"{FIGURES[key]} {value:.4f}" for key, value in known.items())
 
 
+def parts_line(figures: Mapping[str, Any]) -> str:
+    """How good the network and the wide part are apart; empty for a model without a wide part."""
+    if "network_alone" not in figures:
+        return ""
+    name = FIGURES["micro_f1" if "micro_f1" in figures else "accuracy"]
+    return (
+        f"{name} {figures['network_alone']:.4f} of the network alone, "
+        f"{figures['wide_alone']:.4f} of the wide part alone"
+    )
+
+
 def unseen_line(unseen: Mapping[str, int]) -> str:
     """What to know about labels of the file that the model was never trained on."""
     listed = ", ".join(f"{cut(label, _LABEL_CELLS)} ({count:,})" for label, count in list(unseen.items())[:5])

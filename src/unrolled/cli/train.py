@@ -65,7 +65,7 @@ def run(
     reading = reading_options(values)
     kind = LABEL_KINDS[options.task]
     readers = [open_records(source, needs_label=True, label_kind=kind, **reading) for source in sources]
-    screen = None if quiet else TrainScreen(options.batch_size, stderr=as_json)
+    screen = None if quiet else TrainScreen(stderr=as_json)
     if screen is not None:
         for reader in readers:
             screen.opened(reader)

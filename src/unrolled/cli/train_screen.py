@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unrolled.cli.console import console
 from unrolled.cli.notes import bad_row_lines
-from unrolled.cli.report import figures_line
+from unrolled.cli.report import figures_line, parts_line
 from unrolled.cli.sizes import duration, size
 
 if TYPE_CHECKING:
@@ -24,22 +24,21 @@ _LOSS_MEMORY = 0.98
 class TrainScreen:
     """Listener of a training (``unrolled.train.progress.Progress``) that shows it.
 
-    On a terminal there is a bar with texts a second, loss and time left; elsewhere only lines.
+    On a terminal there is a bar with tokens a second, loss and time left; elsewhere only lines.
 
     Args:
-        batch_size: texts a step.
         stderr: draw on standard error, because standard output carries JSON.
         best_only: show only the epochs that were better than all before.
     """
 
-    def __init__(self, batch_size: int, *, stderr: bool = False, best_only: bool = False) -> None:
-        self._batch_size = batch_size
+    def __init__(self, *, stderr: bool = False, best_only: bool = False) -> None:
         self._best_only = best_only
         self._console = console(stderr=stderr)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._loss = 0.0
         self._steps = 0
+        self._tokens = 0
         self._began = self._drawn = time.monotonic()
         self._has_header = False
 
@@ -75,6 +74,7 @@ class TrainScreen:
     def step(self, loss: float, tokens: int) -> None:
         """Move the bar; the loss shown is a running mean."""
         self._steps += 1
+        self._tokens += tokens
         share = max(1 - _LOSS_MEMORY, 1 / self._steps)
         self._loss += share * (loss - self._loss)
         if self._bar is None or self._task is None:
@@ -84,8 +84,8 @@ class TrainScreen:
             self._bar.advance(self._task)
             return
         self._drawn = now
-        rate = self._steps * self._batch_size / max(now - self._began, 1e-9)
-        self._bar.update(self._task, advance=1, facts=f"{rate:,.0f} texts/s  loss {self._loss:.3f}")
+        rate = self._tokens / max(now - self._began, 1e-9)
+        self._bar.update(self._task, advance=1, facts=f"{rate:,.0f} tokens/s  loss {self._loss:.3f}")
 
     def epoch(self, row: Epoch, score: str) -> None:
         """A line with the losses and the dev score, marked if it is the best so far."""
@@ -113,7 +113,8 @@ class TrainScreen:
         seconds = duration(info["training"]["seconds"])
         self.message(f"Done in {seconds}: {out}, {info['parameters']:,} parameters, {size(info['bytes'])}.")
         for part, figures in info["metrics"].items():
-            self.message(f"On the {part} data: {figures_line(figures)}.")
+            apart = parts_line(figures)
+            self.message(f"On the {part} data: {figures_line(figures)}" + (f" ({apart})." if apart else "."))
 
     def bad_rows(self, reader: RecordReader) -> None:
         """Say which rows were left out."""

@@ -1,14 +1,33 @@
 """Files -> records: CSV, TSV, JSON Lines, Parquet, plain text, gzip, standard input and objects in memory.
 
-``open_records`` gives a stream of ``Record(text, label, line)``; ``open_writer`` writes answers.
+``open_records`` gives a stream of ``Record(text, label, line)``; ``open_writer`` writes answers. Importing
+this package imports none of its modules; each name is fetched when it is first used.
 """
 
-from unrolled.data.columns import Columns
-from unrolled.data.labels import LabelKind
-from unrolled.data.reader import RecordReader, open_records
-from unrolled.data.records import MAX_RECORD_BYTES, Record
-from unrolled.data.textfile import Quoting
-from unrolled.data.writer import RowWriter, open_writer
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unrolled.data.columns import Columns
+    from unrolled.data.labels import LabelKind
+    from unrolled.data.reader import RecordReader, open_records
+    from unrolled.data.records import MAX_RECORD_BYTES, Record
+    from unrolled.data.textfile import Quoting
+    from unrolled.data.writer import RowWriter, open_writer
+
+_HOME = {
+    "MAX_RECORD_BYTES": "records",
+    "Columns": "columns",
+    "LabelKind": "labels",
+    "Quoting": "textfile",
+    "Record": "records",
+    "RecordReader": "reader",
+    "RowWriter": "writer",
+    "open_records": "reader",
+    "open_writer": "writer",
+}
 
 __all__ = [
     "MAX_RECORD_BYTES",
@@ -21,3 +40,15 @@ __all__ = [
     "open_records",
     "open_writer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -153,8 +153,7 @@ def open_writer(path: str | Path, format: str | None = None) -> RowWriter:
     chosen = format or ("tsv" if str(path) == "-" else format_by_name(str(path)))
     if format is None and chosen not in WRITTEN_FORMATS:
         raise DataError(
-            "the name does not tell a format that can be written: end it in .csv, .tsv or .jsonl, "
-            "or give --format",
+            "the name does not tell a format that can be written: end it in .csv, .tsv or .jsonl",
             source=path,
         )
     if chosen not in WRITTEN_FORMATS:

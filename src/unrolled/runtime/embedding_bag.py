@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from unrolled import engine
 from unrolled.text.batch import SequenceBatch
 
 _BLOCK_ROWS = 1 << 16
@@ -12,9 +13,9 @@ _BLOCK_ROWS = 1 << 16
 class EmbeddingBag:
     """Sums of rows of a table that may be stored in half precision.
 
-    A half-precision table is converted when a call needs more than an eighth of it. Until then only the rows
-    that
-    are asked for are converted: a single prediction does not pay for a table of gigabytes.
+    The engine converts half-precision rows while it reads them. Without it the table is converted when a call
+    needs more than an eighth of it; until then only the rows that are asked for are, so that a single
+    prediction does not pay for all.
 
     Args:
         table: ``(rows, dim)`` float32 or float16; kept, not copied.
@@ -25,6 +26,8 @@ class EmbeddingBag:
 
     def __call__(self, rows: SequenceBatch) -> np.ndarray:
         """``rows.lengths (tokens,)`` -> ``(tokens, dim)`` float32; a token without rows gives zeros."""
+        if engine.available():
+            return engine.embedding_bag(self._table, rows.values, rows.lengths)
         if self._table.dtype != np.float32 and rows.total > len(self._table) // 8:
             self._table = self._table.astype(np.float32)
         sums = np.zeros((len(rows), self._table.shape[1]), dtype=np.float32)

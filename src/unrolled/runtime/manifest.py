@@ -11,9 +11,10 @@ from typing import Any
 
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.options import ClassifierOptions
-from unrolled.runtime.shapes import is_table, model_shapes
+from unrolled.runtime.shapes import has_wide_part, is_table, model_shapes
 from unrolled.runtime.strict_json import StrictJsonError, parse_object
 from unrolled.runtime.tensors import MAX_HEADER_BYTES, payload_bytes
+from unrolled.text.wide import BUCKETS
 
 FORMAT = "unrolled-model"
 FORMAT_VERSION = 1
@@ -26,7 +27,10 @@ MAX_TOKENIZER_BYTES = 512 * 1024 * 1024
 
 #: Name of the tensor that says which n-gram buckets have a row, in a model that does not keep all.
 KEPT_NAME = "ngrams.kept"
+#: Likewise for the n-grams of the wide part.
+WIDE_KEPT_NAME = "wide.kept"
 
+_INDICES = (KEPT_NAME, WIDE_KEPT_NAME)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STORAGE = {"float32": "F32", "float16": "F16"}
 
@@ -41,6 +45,8 @@ class Manifest:
         labels: in the order of the outputs; empty for regression.
         table_rows: rows of the embedding table.
         ngram_rows: how many n-gram buckets have a row; ``None`` if all have one.
+        wide_rows: n-grams of the wide part; ``None`` if the model has none.
+        shares: how much the members' log-probabilities and the wide part's scores count.
         temperature: scores are divided by it before softmax or sigmoid.
         target: mean and standard deviation of a regression target, else ``None``.
     """
@@ -50,6 +56,8 @@ class Manifest:
     labels: tuple[str, ...]
     table_rows: int
     ngram_rows: int | None
+    wide_rows: int | None
+    shares: tuple[float, float]
     temperature: float
     target: tuple[float, float] | None
 
@@ -61,21 +69,25 @@ class Manifest:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight."""
-        shapes = model_shapes(self.options, self.table_rows, self.outputs)
-        return shapes if self.ngram_rows is None else {**shapes, KEPT_NAME: (self.ngram_rows,)}
+        shapes = model_shapes(self.options, self.table_rows, self.outputs, self.wide_rows)
+        if self.ngram_rows is not None:
+            shapes[KEPT_NAME] = (self.ngram_rows,)
+        if self.wide_rows is not None:
+            shapes[WIDE_KEPT_NAME] = (self.wide_rows,)
+        return shapes
 
     @property
     def dtypes(self) -> dict[str, str]:
         """Name -> stored type (``"F32"``, ``"F16"``, ``"I32"``) of every weight."""
         table = _STORAGE[self.raw["storage"]["embedding"]]
         return {
-            name: "I32" if name == KEPT_NAME else table if is_table(name) else "F32" for name in self.shapes
+            name: "I32" if name in _INDICES else table if is_table(name) else "F32" for name in self.shapes
         }
 
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return sum(math.prod(shape) for name, shape in self.shapes.items() if name != KEPT_NAME)
+        return sum(math.prod(shape) for name, shape in self.shapes.items() if name not in _INDICES)
 
     @classmethod
     def parse(cls, raw: bytes, where: str) -> Manifest:
@@ -136,6 +148,19 @@ class Manifest:
         kept = content.get("ngram_rows")
         if kept is not None and (type(kept) is not int or not 0 <= kept <= min(rows, parsed.ngram_buckets)):
             raise bad(f"ngram_rows must be a number of n-gram buckets or null, not {_short(kept)}")
+        wide_rows, shares = None, (1.0, 0.0)
+        if has_wide_part(parsed):
+            wide = content.get("wide")
+            wide = wide if isinstance(wide, dict) else {}
+            wide_rows = wide.get("rows")
+            if type(wide_rows) is not int or not 0 <= wide_rows <= BUCKETS:
+                raise bad(f"wide.rows must be a number of n-grams, not {_short(wide_rows)}")
+            network, other = _number(wide.get("network_share")), _number(wide.get("wide_share"))
+            if network is None or other is None or not (0 <= network <= 1e3 and 0 <= other <= 1e3):
+                raise bad("the shares of the network and of the wide part must lie between 0 and 1000")
+            shares = network, other
+        elif content.get("wide") is not None:
+            raise bad("it has a wide part that its options exclude")
         temperature = _number(content.get("temperature"))
         if temperature is None or not 1e-3 <= temperature <= 1e3:
             raise bad(
@@ -150,7 +175,7 @@ class Manifest:
         for name in ("metrics", "training"):
             if not isinstance(content.get(name, {}), dict):
                 raise bad(f"{name} is not an object")
-        return cls(content, parsed, tuple(labels), rows, kept, temperature, target)
+        return cls(content, parsed, tuple(labels), rows, kept, wide_rows, shares, temperature, target)
 
     def files(self, where: str) -> dict[str, tuple[int, str]]:
         """Name -> bytes and SHA-256 that each file must have, the sizes checked against the options.

@@ -13,8 +13,9 @@ import numpy as np
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.options import ClassifierOptions
 from unrolled.runtime.files import SavedModel, load_model
-from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME
+from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME, WIDE_KEPT_NAME
 from unrolled.runtime.network import Network
+from unrolled.runtime.wide import Wide, joined
 from unrolled.text.batch import SequenceBatch
 from unrolled.text.ngrams import NgramHasher
 from unrolled.text.pipeline import TextPipeline
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from unrolled.runtime.evaluation import Labelled
+
+    # Tokens of texts as positions in the rows of distinct tokens, these rows, and the texts' own n-grams.
+    _Encoded = tuple[SequenceBatch, SequenceBatch, SequenceBatch | None]
 
 THRESHOLD = 0.5
 
@@ -81,6 +85,7 @@ class Predictor:
                 f"tokenizer and n-grams need {self._pipeline.table_rows}. The files do not belong together: "
                 "copy the model again."
             )
+        self._wide = _wide(model)
         self._members = [
             Network(
                 options,
@@ -132,9 +137,9 @@ class Predictor:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(1, thread_name_prefix="unrolled-encode") as pool:
-            waiting: Future[tuple[SequenceBatch, SequenceBatch]] | None = None
+            waiting: Future[_Encoded] | None = None
             for part in parts:
-                following = pool.submit(self._pipeline.encode_distinct, part)
+                following = pool.submit(self._encode, part)
                 if waiting is not None:
                     yield from self._answers(self._outputs_of(*waiting.result()))
                 waiting = following
@@ -198,6 +203,7 @@ class Predictor:
             + len(self._model.tokenizer_json),
             "storage": raw["storage"]["embedding"],
             "temperature": manifest.temperature,
+            "wide": raw.get("wide"),
             "metrics": raw.get("metrics", {}),
             "training": raw.get("training", {}),
             "options": self.options.to_dict(),
@@ -219,17 +225,26 @@ class Predictor:
         return np.concatenate(parts) if parts else np.zeros((0, width), dtype=np.float32)
 
     def _outputs(self, texts: Sequence[str]) -> np.ndarray:
-        return self._outputs_of(*self._pipeline.encode_distinct(texts))
+        return self._outputs_of(*self._encode(texts))
 
-    def _outputs_of(self, positions: SequenceBatch, rows: SequenceBatch) -> np.ndarray:
+    def _encode(self, texts: Sequence[str]) -> _Encoded:
+        wide = self._wide.encode(texts) if self._wide is not None else None
+        return (*self._pipeline.encode_distinct(texts), wide)
+
+    def _outputs_of(
+        self, positions: SequenceBatch, rows: SequenceBatch, wide: SequenceBatch | None
+    ) -> np.ndarray:
         """Mean of the members' probabilities or numbers, ``(n, outputs)``."""
         manifest = self._model.manifest
-        mean = np.zeros((len(positions), manifest.outputs), dtype=np.float32)
+        multi = self.options.task == "multi"
+        # Of float32 probabilities close to 1 the wide part's logits would see only steps.
+        precision = np.float64 if multi and wide is not None else np.float32
+        mean = np.zeros((len(positions), manifest.outputs), dtype=precision)
         for member in self._members:
-            scores = member(positions, rows)
+            scores: np.ndarray = member(positions, rows).astype(precision, copy=False)
             if manifest.target is not None:
                 mean += scores
-            elif self.options.task == "multi":
+            elif multi:
                 mean += _sigmoid(scores / np.float32(manifest.temperature))
             else:
                 mean += _softmax(scores / np.float32(manifest.temperature))
@@ -237,7 +252,9 @@ class Predictor:
         if manifest.target is not None:
             mean *= np.float32(manifest.target[1])
             mean += np.float32(manifest.target[0])
-        return mean
+        if self._wide is not None and wide is not None:
+            mean = joined(mean, self._wide(wide), manifest.shares, self.options.task)
+        return mean.astype(np.float32, copy=False)
 
     def _answers(self, outputs: np.ndarray) -> Iterator[Prediction]:
         if self.options.task == "regression":
@@ -286,6 +303,16 @@ def _hasher(model: SavedModel) -> NgramHasher | None:
         return NgramHasher(
             options.ngram_min, options.ngram_max, options.ngram_buckets, model.weights.get(KEPT_NAME)
         )
+    except OptionError as error:
+        raise ModelFileError(f"{model.path or 'the model'}: {error} Copy or train the model again.") from None
+
+
+def _wide(model: SavedModel) -> Wide | None:
+    weights = model.weights
+    if WIDE_KEPT_NAME not in weights:
+        return None
+    try:
+        return Wide(weights[WIDE_KEPT_NAME], weights["wide.weight"], weights["wide.bias"])
     except OptionError as error:
         raise ModelFileError(f"{model.path or 'the model'}: {error} Copy or train the model again.") from None
 

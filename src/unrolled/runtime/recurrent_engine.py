@@ -28,10 +28,15 @@ class EngineStack:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         ends = ("", "_reverse") if bidirectional else ("",)
         self._layers = [
-            [
-                engine.Weights(*(np.ascontiguousarray(weights[f"{name}_l{layer}{end}"]) for name in names))
-                for end in ends
-            ]
+            engine.prepare(
+                self._kind,
+                [
+                    engine.Weights(
+                        *(np.ascontiguousarray(weights[f"{name}_l{layer}{end}"]) for name in names)
+                    )
+                    for end in ends
+                ],
+            )
             for layer in range(layers)
         ]
 

@@ -52,12 +52,23 @@ def member_shapes(options: ClassifierOptions, table_rows: int, outputs: int) -> 
     return shapes
 
 
-def model_shapes(options: ClassifierOptions, table_rows: int, outputs: int) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of all weights in the file: those of member ``k`` under ``members.{k}.``."""
+def model_shapes(
+    options: ClassifierOptions, table_rows: int, outputs: int, wide_rows: int | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of all float weights in the file: those of member ``k`` under ``members.{k}.``, those of
+    the wide part, which has ``wide_rows`` n-grams, under ``wide.``."""
     member = member_shapes(options, table_rows, outputs)
-    return {f"members.{k}.{name}": shape for k in range(options.members) for name, shape in member.items()}
+    shapes = {f"members.{k}.{name}": shape for k in range(options.members) for name, shape in member.items()}
+    if wide_rows is not None:
+        shapes |= {"wide.weight": (wide_rows, outputs), "wide.bias": (outputs,)}
+    return shapes
+
+
+def has_wide_part(options: ClassifierOptions) -> bool:
+    """Whether the model has a wide part: a regression has none."""
+    return options.wide and options.task != "regression"
 
 
 def is_table(name: str) -> bool:
-    """Whether the weight is an embedding table, the only kind that may be stored in half precision."""
-    return name.endswith("embedding.weight")
+    """Whether the weight is a table of rows looked up, the only kind that may be stored in half precision."""
+    return name.endswith("embedding.weight") or name == "wide.weight"

@@ -17,6 +17,8 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _BLOCK_CHARACTERS = 1 << 18
+#: Buckets up to which rows are looked up in an array of all buckets instead of by bisection.
+_LARGEST_INDEX = 1 << 22
 
 
 class NgramHasher:
@@ -24,7 +26,7 @@ class NgramHasher:
 
     A token is read as ``<token>``. Its n-grams are all runs of ``min_n`` to ``max_n`` characters of that,
     except the whole of it (the word's own row stands for it) and the two boundary marks alone. An n-gram that
-    occurs twice counts twice. Of a token longer than 256 characters the first 256 are read.
+    occurs twice counts twice. Of a token longer than ``longest`` characters only the first are read.
 
     The bucket of an n-gram with code points ``c_1 ... c_n`` is part of the saved model's format and never
     changes::
@@ -41,6 +43,7 @@ class NgramHasher:
         max_n: longest n-gram, at least ``min_n``.
         buckets: number of buckets, below 2**31.
         kept: ``(rows,)`` int32, ascending, the buckets that have a row; ``None`` if all have one.
+        longest: characters of a token that are read.
 
     Attributes:
         rows: number of buckets that have a row; :meth:`bags` gives numbers in ``[0, rows)``.
@@ -49,9 +52,17 @@ class NgramHasher:
         OptionError: a bound is out of range, or ``kept`` is not ascending within the buckets.
     """
 
-    __slots__ = ("buckets", "kept", "max_n", "min_n", "rows")
+    __slots__ = ("_row_of", "buckets", "kept", "longest", "max_n", "min_n", "rows")
 
-    def __init__(self, min_n: int, max_n: int, buckets: int, kept: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        min_n: int,
+        max_n: int,
+        buckets: int,
+        kept: np.ndarray | None = None,
+        *,
+        longest: int = MAX_TOKEN_CHARACTERS,
+    ) -> None:
         if not 1 <= min_n <= max_n:
             raise OptionError(f"n-grams need 1 <= min_n <= max_n, not min_n={min_n} and max_n={max_n}.")
         if not 1 <= buckets < 2**31:
@@ -65,6 +76,11 @@ class NgramHasher:
         self.buckets = buckets
         self.kept = kept
         self.rows = buckets if kept is None else len(kept)
+        self.longest = longest
+        self._row_of: np.ndarray | None = None
+        if kept is not None and buckets <= _LARGEST_INDEX:
+            self._row_of = np.full(buckets, -1, dtype=np.int32)
+            self._row_of[kept] = np.arange(len(kept), dtype=np.int32)
 
     def __repr__(self) -> str:
         return (
@@ -80,17 +96,21 @@ class NgramHasher:
         """
         hits = np.zeros(self.buckets, dtype=np.int64)
         items = iter(counts.items())
-        everything = NgramHasher(self.min_n, self.max_n, self.buckets)
+        everything = NgramHasher(self.min_n, self.max_n, self.buckets, longest=self.longest)
         while block := list(islice(items, 65_536)):
             bags = everything.bags([token for token, _ in block])
             weights = np.repeat(np.array([count for _, count in block], dtype=np.int64), bags.lengths)
             np.add.at(hits, bags.values, weights)
         kept = np.flatnonzero(hits >= min_freq).astype(np.int32)
-        return NgramHasher(self.min_n, self.max_n, self.buckets, kept)
+        return self.with_rows(kept)
+
+    def with_rows(self, kept: np.ndarray) -> NgramHasher:
+        """The same hasher, with rows only for the buckets ``kept``."""
+        return NgramHasher(self.min_n, self.max_n, self.buckets, kept, longest=self.longest)
 
     def ngrams(self, token: str) -> list[str]:
         """The n-grams of one token as text, in the order of :meth:`bags` (by start, then by size)."""
-        marked = f"<{token[:MAX_TOKEN_CHARACTERS]}>"
+        marked = f"<{token[: self.longest]}>"
         last = len(marked) - 1
         return [
             marked[start : start + size]
@@ -107,9 +127,9 @@ class NgramHasher:
             ``(len(tokens),)``: n-grams of each token that have a row.
         """
         sizes = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
-        if sizes.size and int(sizes.max()) > MAX_TOKEN_CHARACTERS:
-            tokens = [token[:MAX_TOKEN_CHARACTERS] for token in tokens]
-            np.minimum(sizes, MAX_TOKEN_CHARACTERS, out=sizes)
+        if sizes.size and int(sizes.max()) > self.longest:
+            tokens = [token[: self.longest] for token in tokens]
+            np.minimum(sizes, self.longest, out=sizes)
         sizes += 2  # the boundary marks
         ends = np.cumsum(sizes)
         parts: list[np.ndarray] = []
@@ -123,13 +143,23 @@ class NgramHasher:
         counts = self._counts(sizes)
         if self.kept is None:
             return SequenceBatch(values, counts)
-        rows = np.searchsorted(self.kept, values).astype(np.int32)
-        has_row = np.zeros(len(values) + 1, dtype=np.int64)
-        if self.rows:
-            has_row[1:] = self.kept[np.minimum(rows, self.rows - 1)] == values
+        rows = self._rows_of(values)
+        has_row = rows >= 0
+        before = np.zeros(len(values) + 1, dtype=np.int64)
+        np.cumsum(has_row, out=before[1:])
         ends = np.cumsum(counts)
-        before = np.cumsum(has_row)
-        return SequenceBatch(rows[has_row[1:].astype(np.bool_)], before[ends] - before[ends - counts])
+        return SequenceBatch(rows[has_row], before[ends] - before[ends - counts])
+
+    def _rows_of(self, buckets: np.ndarray) -> np.ndarray:
+        """The rows of buckets, int32; -1 for those without one."""
+        if self._row_of is not None:
+            found: np.ndarray = self._row_of[buckets]
+            return found
+        assert self.kept is not None
+        rows = np.searchsorted(self.kept, buckets).astype(np.int32)
+        if self.rows == 0:
+            return rows - 1
+        return np.where(self.kept[np.minimum(rows, self.rows - 1)] == buckets, rows, np.int32(-1))
 
     def _counts(self, sizes: np.ndarray) -> np.ndarray:
         """Number of n-grams of tokens whose marked forms have ``sizes`` characters."""

@@ -128,10 +128,7 @@ class TextPipeline:
 
     def _entries(self, texts: Sequence[str], lexicon: _Lexicon) -> SequenceBatch:
         """Places of the texts' tokens in the lexicon."""
-        tokens_batch = getattr(self.tokenizer, "tokens_batch", None)
-        tokens: list[list[str]] = (
-            tokens_batch(texts) if tokens_batch is not None else list(map(self.tokenizer.tokens, texts))
-        )
+        tokens = self.tokenizer.tokens_batch(texts)
         lengths = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
         if lengths.size and int(lengths.max()) > self.max_length:
             tokens = [part[: self.max_length] for part in tokens]

@@ -59,6 +59,10 @@ class Tokenizer(abc.ABC):
     def tokens(self, text: str) -> list[str]:
         """The tokens of one text. Those the vocabulary lacks are still themselves here."""
 
+    def tokens_batch(self, texts: Sequence[str]) -> list[list[str]]:
+        """The tokens of many texts, as :meth:`tokens` gives them; faster where a kind has a faster way."""
+        return list(map(self.tokens, texts))
+
     @abc.abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> SequenceBatch:
         """The ids of many texts; int32, one sequence a text. The fast way.

@@ -88,6 +88,9 @@ class WordTokenizer(Tokenizer):
     def tokens(self, text: str) -> list[str]:
         return next(self.split_stream([text]))
 
+    def tokens_batch(self, texts: Sequence[str]) -> list[list[str]]:
+        return list(self.split_stream(texts))
+
     def encode_batch(self, texts: Sequence[str]) -> SequenceBatch:
         get = self._ids.get
         checked = checked_texts(texts)

@@ -8,9 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from unrolled.runtime.wide import evidence
 from unrolled.train.targets import UNSEEN, Targets
 
 _LOWEST, _HIGHEST = 0.1, 10.0
+#: Shares of network and wide part before, or without, a fit on dev data.
+EQUAL_SHARES = (0.5, 0.5)
+_LARGEST_SHARE = 10.0
+_NEWTON_STEPS = 50
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -65,6 +70,62 @@ def fit_temperature(logits: np.ndarray, targets: Targets, task: str) -> float:
         return float(-np.log(np.maximum(right, 1e-300)).sum()) + log_temperature**2
 
     return math.exp(_minimum(cost, math.log(_LOWEST), math.log(_HIGHEST)))
+
+
+def fit_shares(given: np.ndarray, wide: np.ndarray, targets: Targets, task: str) -> tuple[float, float]:
+    """How much network and wide part count, so that the dev labels are most probable.
+
+    The negative log-likelihood of :func:`unrolled.runtime.wide.joined` is convex in both shares: Newton's
+    method with step halving. A penalty worth about one text keeps the shares of a handful of texts near one
+    half each. The fit is a calibration too: both shares together set how sure the model is.
+
+    Args:
+        given: ``(rows, labels)``, mean of the members' probabilities for dev texts.
+        wide: ``(rows, labels)``, scores of the wide part.
+        targets: theirs; labels that training never saw are left out.
+        task: ``"single"`` or ``"multi"``.
+
+    Returns:
+        shares of the network and of the wide part, each between 0 and 10.
+    """
+    values = targets.values
+    features = np.stack([evidence(given.astype(np.float64), task), wide.astype(np.float64)], axis=2)
+    if task == "multi":
+        # Each decision is one of two classes, the first of which scores 0.
+        positive = features.reshape(-1, 1, 2)
+        features = np.concatenate([np.zeros_like(positive), positive], axis=1)
+        values = values.reshape(-1).astype(np.int64)
+    else:
+        features, values = features[values != UNSEEN], values[values != UNSEEN]
+    rows = np.arange(len(values))
+    centre = np.array(EQUAL_SHARES)
+
+    def cost(shares: np.ndarray) -> tuple[float, np.ndarray]:
+        scores = features @ shares
+        scores -= scores.max(axis=1, keepdims=True)
+        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return float(-logs[rows, values].sum() + np.square(shares - centre).sum()), np.exp(logs)
+
+    shares, (now, p) = centre, cost(centre)
+    for _ in range(_NEWTON_STEPS):
+        mean = np.einsum("rl,rlk->rk", p, features)
+        gradient = (mean - features[rows, values]).sum(axis=0) + 2 * (shares - centre)
+        curvature = np.einsum("rl,rlk,rlm->km", p, features, features) - mean.T @ mean + 2 * np.eye(2)
+        # A share at a bound that wants to cross it stays there.
+        free = ((shares > 0) | (gradient < 0)) & ((shares < _LARGEST_SHARE) | (gradient > 0))
+        step = np.zeros(2)
+        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        size = 1.0
+        while size > 1e-8:
+            tried = np.clip(shares - size * step, 0.0, _LARGEST_SHARE)
+            then, p_then = cost(tried)
+            if then < now:
+                break
+            size /= 2
+        else:
+            break
+        shares, now, p = tried, then, p_then
+    return float(shares[0]), float(shares[1])
 
 
 def _minimum(cost: Callable[[float], float], low: float, high: float) -> float:

@@ -13,16 +13,21 @@ import numpy as np
 
 from unrolled.data.records import Record
 from unrolled.options import ClassifierOptions
+from unrolled.runtime.shapes import has_wide_part
 from unrolled.text.batch import gather_positions
 from unrolled.text.ngrams import NgramHasher
 from unrolled.text.pipeline import TextPipeline
 from unrolled.text.store import TokenStore, TokenStoreWriter
 from unrolled.text.tokenizer import Tokenizer, pretrained_tokenizer, tokenizer_from_json, train_tokenizer
+from unrolled.text.wide import TextNgrams
 from unrolled.train.split import SMALLEST_SPLIT, held_out
 from unrolled.train.spool import Spool
 from unrolled.train.targets import Targets, check_learnable
 
 _COUNTED_TEXTS = 2048
+#: Texts that must hold an n-gram for the wide part to see it, and the most weights that it may have.
+_WIDE_MIN_FREQ = 3
+_MOST_WIDE_WEIGHTS = 8_000_000
 
 
 class EncodedTexts:
@@ -31,10 +36,12 @@ class EncodedTexts:
     Args:
         store: one sequence a *token*: the table rows whose sum is the token's vector.
         lengths: ``(texts,)`` int64, tokens of each text.
+        wide: one sequence a text: the n-grams that the wide part sees; ``None`` without a wide part.
     """
 
-    def __init__(self, store: TokenStore, lengths: np.ndarray) -> None:
+    def __init__(self, store: TokenStore, lengths: np.ndarray, wide: TokenStore | None) -> None:
         self.lengths = lengths
+        self.wide = wide
         self._store = store
         self._starts = np.cumsum(lengths) - lengths
 
@@ -96,6 +103,7 @@ class Corpus:
         ngram_buckets: ``(n,)`` int32, the buckets of n-grams that have a row; ``None`` for a model without
             n-grams.
         table_rows: rows of the embedding table.
+        wide_kept: the buckets of n-grams that the wide part sees, or ``None`` without one.
         notes: what the user should know about the data, a sentence each.
     """
 
@@ -105,6 +113,7 @@ class Corpus:
     tokenizer: Tokenizer
     ngram_buckets: np.ndarray | None
     table_rows: int
+    wide_kept: np.ndarray | None
     notes: list[str]
 
     @property
@@ -167,10 +176,11 @@ def build_corpus(
     tokenizer = _tokenizer(options, spool, rows, tokenizer_json)
     hasher = _hasher(options, tokenizer, _TrainingTexts(spool, rows))
     pipeline = TextPipeline(tokenizer, hasher, options.max_length)
-    texts = _encode(pipeline, spool, folder / "train")
+    wide = _wide(options, _TrainingTexts(spool, rows), len(labels))
+    texts = _encode(pipeline, wide, spool, folder / "train")
     train_part = Part(texts, rows, targets.select(rows), about)
     if dev_spool is not None:
-        dev_texts = _encode(pipeline, dev_spool, folder / "dev")
+        dev_texts = _encode(pipeline, wide, dev_spool, folder / "dev")
         dev_targets = dev_spool.labels.numbered(labels)
         dev_about = {"name": dev_spool.name, "rows": len(dev_spool), "sha256": dev_spool.sha256}
         dev_part = Part(dev_texts, np.arange(len(dev_texts)), dev_targets, dev_about)
@@ -192,7 +202,8 @@ def build_corpus(
             "on the training rows themselves and say nothing about new texts."
         )
     kept = None if hasher is None else hasher.kept
-    return Corpus(train_part, dev_part, labels, tokenizer, kept, pipeline.table_rows, notes)
+    wide_kept = None if wide is None else wide.kept
+    return Corpus(train_part, dev_part, labels, tokenizer, kept, pipeline.table_rows, wide_kept, notes)
 
 
 def _tokenizer(options: ClassifierOptions, spool: Spool, rows: np.ndarray, saved: str | None) -> Tokenizer:
@@ -212,13 +223,25 @@ def _hasher(options: ClassifierOptions, tokenizer: Tokenizer, texts: Iterable[st
     if not options.ngram_max:
         return None
     counts: Counter[str] = Counter()
-    tokens_batch = getattr(tokenizer, "tokens_batch", None)
-    stream = iter(texts)
-    while block := list(islice(stream, _COUNTED_TEXTS)):
-        for tokens in tokens_batch(block) if tokens_batch is not None else map(tokenizer.tokens, block):
+    for block in _blocks(texts):
+        for tokens in tokenizer.tokens_batch(block):
             counts.update(tokens[: options.max_length])
     every = NgramHasher(options.ngram_min, options.ngram_max, options.ngram_buckets)
     return every.keep_frequent(counts, options.ngram_min_freq)
+
+
+def _wide(options: ClassifierOptions, texts: Iterable[str], labels: int) -> TextNgrams | None:
+    """The n-grams of whole texts that the wide part sees."""
+    if not has_wide_part(options):
+        return None
+    most = max(_MOST_WIDE_WEIGHTS // labels, 1)
+    return TextNgrams().keep_frequent(_blocks(texts), _WIDE_MIN_FREQ, most)
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    stream = iter(texts)
+    while block := list(islice(stream, _COUNTED_TEXTS)):
+        yield block
 
 
 class _TrainingTexts:
@@ -232,15 +255,21 @@ class _TrainingTexts:
         return self._spool.texts(self._rows)
 
 
-def _encode(pipeline: TextPipeline, spool: Spool, folder: Path) -> EncodedTexts:
+def _encode(pipeline: TextPipeline, wide: TextNgrams | None, spool: Spool, folder: Path) -> EncodedTexts:
     lengths = []
     with TokenStoreWriter(folder / "rows") as writer:
         for texts in spool.blocks():
             batch = pipeline.encode(texts)
             writer.append(batch.rows)
             lengths.append(batch.tokens.lengths)
+    wide_store = None
+    if wide is not None:
+        with TokenStoreWriter(folder / "wide") as writer:
+            for texts in spool.blocks():
+                writer.append(wide.encode(texts))
+        wide_store = TokenStore(folder / "wide")
     spool.remove()
-    return EncodedTexts(TokenStore(folder / "rows"), np.concatenate(lengths))
+    return EncodedTexts(TokenStore(folder / "rows"), np.concatenate(lengths), wide_store)
 
 
 def _dev_notes(train: Spool, dev: Spool, targets: Targets) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch.distributed as dist
@@ -13,6 +13,14 @@ from torch import Tensor
 from unrolled.errors import UnrolledError
 
 _T = TypeVar("_T")
+
+#: Variables for rank and number of processes: torchrun, Intel MPI and MPICH, Open MPI, MVAPICH2.
+_LAUNCHERS = (
+    ("RANK", "WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),
+)
 
 
 class Ranks:
@@ -63,15 +71,32 @@ class Ranks:
             dist.barrier()
 
 
+def launched(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Rank and number of the processes that a launcher started.
+
+    Args:
+        environment: the variables of this process: those of ``torchrun``, or of the ``mpirun`` by which
+            ``accelerate launch`` starts processes on CPUs.
+
+    Returns:
+        ``(0, 1)`` for a process on its own.
+    """
+    for rank, size in _LAUNCHERS:
+        if rank in environment and int(environment.get(size, "1")) > 1:
+            return int(environment[rank]), int(environment[size])
+    return 0, 1
+
+
 def join_ranks() -> Ranks:
-    """Join the other processes, if the environment says that there are any (``WORLD_SIZE``, ``RANK``).
+    """Join the other processes, if a launcher has started any.
 
     The connection stays for further trainings of this process: a second one could not be made, because the
     addresses of the first would still be found.
     """
     if not dist.is_initialized():
-        if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
+        rank, size = launched(os.environ)
+        if size == 1:
             return Ranks()
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", rank=rank, world_size=size)
         atexit.register(dist.destroy_process_group)
     return Ranks(dist.get_rank(), dist.get_world_size())

@@ -14,7 +14,8 @@ from torch import Tensor
 from unrolled.options import ClassifierOptions
 from unrolled.runtime import metrics
 from unrolled.runtime.manifest import KEPT_NAME
-from unrolled.train.calibration import fit_temperature, probabilities
+from unrolled.runtime.wide import joined
+from unrolled.train.calibration import EQUAL_SHARES, fit_shares, fit_temperature, probabilities
 from unrolled.train.corpus import Corpus
 from unrolled.train.curve import draw_curve
 from unrolled.train.distributed import Ranks
@@ -23,6 +24,7 @@ from unrolled.train.log import TrainingLog
 from unrolled.train.objective import Objective, label_counts_of
 from unrolled.train.output import OutputFolder
 from unrolled.train.targets import Targets, label_counts
+from unrolled.train.wide import WidePart
 
 if TYPE_CHECKING:
     from unrolled.runtime import Predictor
@@ -36,6 +38,7 @@ class Trained:
         options, corpus, objective, log: as given.
         members: best weights of each member, the table in the precision in which it is stored.
         dev_logits: ``(members, dev rows, outputs)``, under these weights.
+        wide: the wide part, or ``None``.
         courses: how each member's training went.
         seconds: of training.
         started: seconds since the epoch (Unix time).
@@ -46,6 +49,7 @@ class Trained:
     objective: Objective
     members: list[dict[str, Tensor]]
     dev_logits: np.ndarray
+    wide: WidePart | None
     courses: list[dict[str, Any]]
     log: TrainingLog
     seconds: float
@@ -65,6 +69,10 @@ def finish(trained: Trained, output: OutputFolder | None, ranks: Ranks) -> Predi
     }
     if trained.corpus.ngram_buckets is not None:
         weights[KEPT_NAME] = trained.corpus.ngram_buckets
+    if trained.wide is not None:
+        weights["wide.kept"] = trained.wide.kept
+        weights["wide.weight"] = trained.wide.weight
+        weights["wide.bias"] = trained.wide.bias
     tokenizer = trained.corpus.tokenizer.to_json()
     if output is None:
         return Predictor(as_saved_model(manifest, tokenizer, weights))
@@ -79,10 +87,12 @@ def finish(trained: Trained, output: OutputFolder | None, ranks: Ranks) -> Predi
 def manifest_of(trained: Trained) -> dict[str, Any]:
     """The content of ``model.json``."""
     options, corpus, objective = trained.options, trained.corpus, trained.objective
-    temperature = 1.0
     # Calibrating on texts that were trained on would make the model surer still.
-    if options.calibrate and options.task != "regression" and not corpus.dev_is_train:
+    calibrate = options.calibrate and options.task != "regression" and not corpus.dev_is_train
+    temperature = 1.0
+    if calibrate and trained.wide is None:
         temperature = fit_temperature(trained.dev_logits, corpus.dev.targets, options.task)
+    wide = _wide_figures(trained, calibrate)
     half = all(member[TABLE].dtype == torch.float16 for member in trained.members)
     return {
         "format": "unrolled-model",
@@ -94,10 +104,11 @@ def manifest_of(trained: Trained) -> dict[str, Any]:
         "table_rows": corpus.table_rows,
         "ngram_rows": None if corpus.ngram_buckets is None else len(corpus.ngram_buckets),
         "temperature": temperature,
+        "wide": None if wide is None else wide.manifest,
         "target": {"mean": objective.mean, "std": objective.std} if options.task == "regression" else None,
         "metrics": {
             "train" if corpus.dev_is_train else "dev": dev_figures(
-                trained.dev_logits, corpus.dev.targets, objective, temperature
+                trained.dev_logits, corpus.dev.targets, objective, temperature, wide
             )
         },
         "training": {
@@ -116,8 +127,39 @@ def manifest_of(trained: Trained) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _WideFigures:
+    """The wide part on the dev data: its scores ``(rows, labels)``, and the fitted shares."""
+
+    scores: np.ndarray
+    shares: tuple[float, float]
+    rows: int
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The entry ``wide`` of ``model.json``."""
+        return {"rows": self.rows, "network_share": self.shares[0], "wide_share": self.shares[1]}
+
+
+def _wide_figures(trained: Trained, calibrate: bool) -> _WideFigures | None:
+    if trained.wide is None:
+        return None
+    dev, task = trained.corpus.dev, trained.options.task
+    assert dev.texts.wide is not None
+    scores = trained.wide.scores(dev.texts.wide, dev.rows)
+    shares = EQUAL_SHARES
+    if calibrate:
+        given = probabilities(trained.dev_logits, 1.0, task)
+        shares = fit_shares(given, scores, dev.targets, task)
+    return _WideFigures(scores, shares, len(trained.wide.kept))
+
+
 def dev_figures(
-    logits: np.ndarray, targets: Targets, objective: Objective, temperature: float
+    logits: np.ndarray,
+    targets: Targets,
+    objective: Objective,
+    temperature: float,
+    wide: _WideFigures | None = None,
 ) -> dict[str, Any]:
     """Figures of the finished model on the dev data; labels that training never saw count as wrong.
 
@@ -126,6 +168,7 @@ def dev_figures(
 
     Args:
         logits: ``(members, rows, outputs)``.
+        wide: the wide part, whose scores and share then enter the probabilities.
     """
     task = objective.task
     if task == "regression":
@@ -135,6 +178,16 @@ def dev_figures(
         }
     after, before = (probabilities(logits, t, task) for t in (temperature, 1.0))
     figures: dict[str, Any] = {"n": len(targets)}
+    if wide is not None:
+        alone = {"network_alone": before, "wide_alone": wide.scores}
+        threshold = {"network_alone": 0.5, "wide_alone": 0.0}
+        for name, scores in alone.items():
+            figures[name] = (
+                label_counts_of(scores >= threshold[name], targets).micro_f1
+                if task == "multi"
+                else metrics.accuracy(targets.values, scores.argmax(axis=1))
+            )
+        after, before = (joined(before, wide.scores, shares, task) for shares in (wide.shares, EQUAL_SHARES))
     if task == "multi":
         found = after >= 0.5
         counts = label_counts_of(found, targets)

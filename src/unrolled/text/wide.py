@@ -1,0 +1,71 @@
+"""Character n-grams of whole texts: the input of the wide part of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from unrolled.text.batch import SequenceBatch
+from unrolled.text.ngrams import NgramHasher
+
+#: Sizes of the n-grams, the buckets they are hashed to, and the characters of a text that are read. All are
+#: part of the saved model's format.
+MIN_N, MAX_N = 1, 5
+BUCKETS = 1 << 21
+LONGEST = 10_000
+
+
+class TextNgrams:
+    """Which n-grams a text holds. They run across its words, so that a short phrase is one of them.
+
+    A text is read in lower case with single spaces.
+
+    Args:
+        kept: ``(rows,)`` int32, ascending, the buckets that have a row; ``None`` if all have one.
+    """
+
+    def __init__(self, kept: np.ndarray | None = None) -> None:
+        self._hasher = NgramHasher(MIN_N, MAX_N, BUCKETS, kept, longest=LONGEST)
+
+    @property
+    def kept(self) -> np.ndarray | None:
+        """The buckets that have a row."""
+        return self._hasher.kept
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self._hasher.rows
+
+    def encode(self, texts: Sequence[str]) -> SequenceBatch:
+        """The distinct n-grams of each text.
+
+        Returns:
+            values: rows, int32, ascending within a text; lengths ``(len(texts),)``.
+        """
+        bags = self._hasher.bags([" ".join(text.lower().split()) for text in texts])
+        text = np.repeat(np.arange(len(texts), dtype=np.int64), bags.lengths)
+        keys = text * self.rows + bags.values
+        keys.sort()  # and not np.unique, whose hash table takes ten times as long
+        if len(keys):
+            keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
+        text, rows = np.divmod(keys, max(self.rows, 1))
+        return SequenceBatch(rows.astype(np.int32), np.bincount(text, minlength=len(texts)))
+
+    def keep_frequent(self, blocks: Iterable[Sequence[str]], min_freq: int, most: int) -> TextNgrams:
+        """The same, with rows only for n-grams that enough texts hold.
+
+        Args:
+            blocks: lists of texts.
+            min_freq: texts that must hold an n-gram.
+            most: rows at most; the most frequent are kept.
+        """
+        every = TextNgrams()
+        hits = np.zeros(BUCKETS, dtype=np.int64)
+        for texts in blocks:
+            hits += np.bincount(every.encode(texts).values, minlength=BUCKETS)
+        kept = np.flatnonzero(hits >= min_freq)
+        if len(kept) > most:
+            kept = np.sort(kept[np.argsort(-hits[kept], kind="stable")[:most]])
+        return TextNgrams(kept.astype(np.int32))

@@ -104,15 +104,20 @@ def test_buckets_without_a_row_are_left_out(tokens: list[str], kept: set[int]) -
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.text(max_size=5), st.integers(1, 9), max_size=8), st.integers(1, 20))
-def test_keep_frequent_counts_hits_over_all_tokens(counts: dict[str, int], least: int) -> None:
+@given(
+    st.dictionaries(st.text(max_size=5), st.integers(1, 9), max_size=8),
+    st.integers(1, 20),
+    st.integers(1, 60),
+)
+def test_keep_frequent_counts_hits_over_all_tokens(counts: dict[str, int], least: int, most: int) -> None:
     hits = dict.fromkeys(range(50), 0)
     for token, count in counts.items():
         for gram in grams(token, 1, 3):
             hits[bucket(gram, 50)] += count
-    kept = NgramHasher(1, 3, 50).keep_frequent(counts, least).kept
+    kept = NgramHasher(1, 3, 50).keep_frequent(counts, least, most).kept
     assert kept is not None
-    assert kept.tolist() == [number for number, count in hits.items() if count >= least]
+    ranked = sorted((-count, number) for number, count in hits.items() if count >= least)
+    assert kept.tolist() == sorted(number for _, number in ranked[:most])
 
 
 @pytest.mark.parametrize("kept", [[1, 1], [2, 1], [-1, 3], [3, 10]])

@@ -21,6 +21,17 @@ _BLOCK_CHARACTERS = 1 << 18
 _LARGEST_INDEX = 1 << 22
 
 
+def most_frequent(hits: np.ndarray, min_freq: int, most: int) -> np.ndarray:
+    """The ``most`` numbers with the most hits among those with ``min_freq`` or more: ascending, int32.
+
+    Of numbers with equal hits the lower ones are taken.
+    """
+    kept = np.flatnonzero(hits >= min_freq)
+    if len(kept) > most:
+        kept = np.sort(kept[np.argsort(-hits[kept], kind="stable")[:most]])
+    return kept.astype(np.int32)
+
+
 class NgramHasher:
     """Hashes the character n-grams of tokens (the input of fastText; Bojanowski et al. 2017, section 3.2).
 
@@ -87,12 +98,13 @@ class NgramHasher:
             f"NgramHasher(min_n={self.min_n}, max_n={self.max_n}, buckets={self.buckets}, rows={self.rows})"
         )
 
-    def keep_frequent(self, counts: Mapping[str, int], min_freq: int) -> NgramHasher:
+    def keep_frequent(self, counts: Mapping[str, int], min_freq: int, most: int) -> NgramHasher:
         """The same hasher, with rows only for buckets that training hits often enough.
 
         Args:
             counts: how often each token occurs in training.
             min_freq: hits, counted over all tokens, below which a bucket has no row.
+            most: rows at most; the most frequent buckets get them, of equal ones the lower.
         """
         hits = np.zeros(self.buckets, dtype=np.int64)
         items = iter(counts.items())
@@ -101,8 +113,7 @@ class NgramHasher:
             bags = everything.bags([token for token, _ in block])
             weights = np.repeat(np.array([count for _, count in block], dtype=np.int64), bags.lengths)
             np.add.at(hits, bags.values, weights)
-        kept = np.flatnonzero(hits >= min_freq).astype(np.int32)
-        return self.with_rows(kept)
+        return self.with_rows(most_frequent(hits, min_freq, most))
 
     def with_rows(self, kept: np.ndarray) -> NgramHasher:
         """The same hasher, with rows only for the buckets ``kept``."""

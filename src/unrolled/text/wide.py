@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from unrolled.text.batch import SequenceBatch
-from unrolled.text.ngrams import NgramHasher
+from unrolled.text.ngrams import NgramHasher, most_frequent
 
 #: Sizes of the n-grams, the buckets they are hashed to, and the characters of a text that are read. All are
 #: part of the saved model's format.
@@ -65,7 +65,4 @@ class TextNgrams:
         hits = np.zeros(BUCKETS, dtype=np.int64)
         for texts in blocks:
             hits += np.bincount(every.encode(texts).values, minlength=BUCKETS)
-        kept = np.flatnonzero(hits >= min_freq)
-        if len(kept) > most:
-            kept = np.sort(kept[np.argsort(-hits[kept], kind="stable")[:most]])
-        return TextNgrams(kept.astype(np.int32))
+        return TextNgrams(most_frequent(hits, min_freq, most))

@@ -227,7 +227,7 @@ def _hasher(options: ClassifierOptions, tokenizer: Tokenizer, texts: Iterable[st
         for tokens in tokenizer.tokens_batch(block):
             counts.update(tokens[: options.max_length])
     every = NgramHasher(options.ngram_min, options.ngram_max, options.ngram_buckets)
-    return every.keep_frequent(counts, options.ngram_min_freq)
+    return every.keep_frequent(counts, options.ngram_min_freq, options.ngram_rows)
 
 
 def _wide(options: ClassifierOptions, texts: Iterable[str], labels: int) -> TextNgrams | None:

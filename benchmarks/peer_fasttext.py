@@ -17,7 +17,7 @@ from typing import Any
 
 import fasttext
 
-GRID = ((3, 0.5), (5, 0.5), (10, 0.3), (5, 0.1), (10, 0.1))
+GRID = ((5, 0.5), (10, 0.3), (5, 0.1))
 
 
 def read(path: str) -> tuple[list[str], list[str]]:

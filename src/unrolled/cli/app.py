@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     traceback.
     """
     args = list(sys.argv[1:] if arguments is None else arguments)
-    # Read by torch's OpenMP when it is loaded. Threads that spin while they wait for each other come to a stand
+    # Read by torch's OpenMP when it is loaded. Threads that spin while they wait for each other stand still
     # as soon as another program wants the same cores; on idle cores sleeping costs next to nothing.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(_run(args))

@@ -63,13 +63,13 @@ class ClassifierOptions:
         group="Text",
     )
     vocab_size: int = _option(
-        30_000, "Largest vocabulary, special tokens included.", low=4, high=10_000_000, group="Text"
+        30_000, "Largest vocabulary, special tokens included.", low=8, high=10_000_000, group="Text"
     )
     min_freq: int = _option(
         2, "Tokens seen fewer times than this are unknown.", low=1, high=1_000_000, group="Text"
     )
     max_length: int = _option(
-        512, "Tokens of a text that are read; the rest is cut.", low=1, high=1_000_000, group="Text"
+        512, "Tokens of a text that the network reads; the rest is cut.", low=1, high=1_000_000, group="Text"
     )
     ngram_min: int = _option(1, "Shortest character n-gram of a token.", low=1, high=10, group="Text")
     ngram_max: int = _option(
@@ -176,7 +176,10 @@ class ClassifierOptions:
         group="Training",
     )
     calibrate: bool = _option(
-        True, "Fit a temperature on the dev file so that probabilities mean what they say.", group="Training"
+        True,
+        "Fit a temperature, or the shares of network and wide part, on the dev file: probabilities that mean "
+        "what they say.",
+        group="Training",
     )
     vectors: str = _option(
         "", "File of word vectors to start the embedding from (word2vec text, may be .gz).", group="Model"

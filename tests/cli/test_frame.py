@@ -119,5 +119,7 @@ def test_version_is_the_packages(run: Any) -> None:
 
 def test_the_resume_command_is_the_same_command() -> None:
     given = ["train", "classify", "--train", "my file.tsv", "--out", "m", "--overwrite"]
-    assert resume_command(given) == "unrolled train classify --train 'my file.tsv' --out m --resume"
-    assert resume_command([*given, "--resume"]) == resume_command(given)
+    resumed = resume_command(given, checkpoint=True)
+    assert resumed == "unrolled train classify --train 'my file.tsv' --out m --resume"
+    assert resume_command([*given, "--resume"], checkpoint=True) == resumed
+    assert resume_command(given, checkpoint=False) == resumed.replace("--resume", "--overwrite")

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from unrolled.cli.console import console, cut
+from unrolled.cli.evaluate import _draw
 from unrolled.cli.notes import bad_row_lines
 from unrolled.cli.plot import plot_confusion
 from unrolled.cli.report import show_classes, show_confusion, show_figures, unseen_line
@@ -124,3 +125,22 @@ def test_picture_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match="matplotlib"):
         plot_confusion(["a"], [[1]], tmp_path / "c.png")
+
+
+def test_a_picture_of_many_labels_stays_small(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    count = 300
+    matrix = [[int(i == j) for j in range(count)] for i in range(count)]
+    plot_confusion([f"label {number}" for number in range(count)], matrix, tmp_path / "c.png")
+    header = (tmp_path / "c.png").read_bytes()[16:24]
+    assert int.from_bytes(header[:4]) == int.from_bytes(header[4:]) == 3000
+
+
+def test_the_default_picture_is_left_out_for_many_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    confusion = {"labels": [str(number) for number in range(61)], "matrix": [[0] * 61] * 61}
+    _draw({"confusion": confusion}, None, wanted=True)
+    assert "no picture" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -73,6 +73,18 @@ def test_quiet_says_nothing(files: Path, tmp_path: Path, capsys: Any) -> None:
     assert (shown.out, shown.err) == ("", "")
 
 
+def test_of_several_processes_only_the_first_speaks(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["train", "classify", "--train", str(tmp_path / "none.tsv"), "--out", str(tmp_path / "m")]
+    for rank, speaks in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        assert _run(arguments) == 1
+        assert _run([*arguments, "--resume", "--overwrite"]) == 2
+        shown = capsys.readouterr()
+        assert bool(shown.out + shown.err) == speaks
+
+
 def test_a_model_is_replaced_only_if_told(model: Path, files: Path, tmp_path: Path, capsys: Any) -> None:
     copy = tmp_path / "m"
     load(model).save(copy)
@@ -82,6 +94,8 @@ def test_a_model_is_replaced_only_if_told(model: Path, files: Path, tmp_path: Pa
     assert "--overwrite" in capsys.readouterr().err
     assert _run([*arguments, "--resume"]) == 1
     assert "nothing to resume" in capsys.readouterr().err
+    assert _run([*arguments, "--resume", "--overwrite"]) == 2
+    assert "give one of them" in capsys.readouterr().err
     assert (copy / "model.json").read_bytes() == before
     assert _run([*arguments, "--overwrite", "--quiet", "--seed", "9"]) == 0
     assert load(copy).options.seed == 9
@@ -169,6 +183,9 @@ def test_several_labels_a_text(tmp_path: Path, capsys: Any) -> None:
     assert _run(["evaluate", out, str(train), "--label-separator", ";"]) == 0
     shown = capsys.readouterr()
     assert "exact match" in shown.out and "confusion" not in shown.out + shown.err
+    assert _run(["evaluate", out, str(train), "--label-separator", ";", "--plot", "c.png"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and "only one label" in shown.err
     texts = tmp_path / "texts.txt"
     texts.write_text("red cat 3\nstone 4\n")
     assert _run(["predict", out, str(texts)]) == 0

@@ -361,6 +361,38 @@ def test_hostile_manifest(case: str, saved: Path, rewritten: Callable[..., None]
         load(saved)
 
 
+@pytest.mark.parametrize("task", ["single", "regression"])
+def test_any_value_of_a_wrong_kind_works_or_is_refused(
+    task: str, tmp_path: Path, parts: Callable[..., Any], rewritten: Callable[..., None]
+) -> None:
+    saved = tmp_path / "model"
+    save_model(saved, *parts(task=task, kept=[1, 5, 30], wide=[2, 9] if task == "single" else None))
+    original = (saved / "model.json").read_bytes()
+    content = json.loads(original)
+    places = [(name,) for name in content if name != "checksum"]
+    second = [name for name, value in content.items() if isinstance(value, dict)]
+    if task == "regression":  # the rest is that of the other case
+        places, second = [("labels",), ("target",)], ["target"]
+    places += [(name, inner) for name in second for inner in content[name]]
+    refused = 0
+    for place in places:
+        for value in ([], {}, None, -1, "x", True):
+
+            def change(content: dict[str, Any], place: Any = place, value: Any = value) -> None:
+                inner = content if len(place) == 1 else content[place[0]]
+                inner[place[-1]] = value
+
+            (saved / "model.json").write_bytes(original)
+            rewritten(saved, {}, change)
+            try:
+                load(saved).predict(TEXTS)
+            except ModelFileError:
+                refused += 1
+            except Exception as error:
+                raise AssertionError(f"{place} = {value!r}") from error
+    assert refused > len(places)
+
+
 def test_sizes_are_refused_before_memory_is_taken(
     saved: Path, rewritten: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,3 +129,14 @@ def test_frequent_ngrams_are_kept(lines: list[str], min_freq: int, most: int, bl
 def test_the_hash_is_that_of_the_hasher() -> None:
     hasher = NgramHasher(1, 5, BUCKETS)
     assert [bucket(ngram) for ngram in hasher.ngrams("영화 b")] == hasher.bags(["영화 b"]).values.tolist()
+
+
+def test_parts_are_bounded_and_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["ab " * 20, "", "c" * 70, "de", "f"]
+    whole = TextNgrams().encode(texts)
+    monkeypatch.setattr("unrolled.text.wide._PART_CHARACTERS", 50)
+    parts = list(TextNgrams().encode_parts(texts))
+    assert [len(part) for part in parts] == [1, 2, 2]
+    assert np.concatenate([part.values for part in parts]).tolist() == whole.values.tolist()
+    assert TextNgrams().encode(texts).lengths.tolist() == whole.lengths.tolist()
+    assert len(TextNgrams().encode([])) == 0

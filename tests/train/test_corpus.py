@@ -111,6 +111,21 @@ def test_held_out_rows_are_a_tenth_of_each_class_and_depend_on_the_seed() -> Non
     assert (held_out(hashes, strata, 1) != out).any()
 
 
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), min_size=20, max_size=80))
+def test_no_class_is_held_out_whole(rows: list[tuple[int, int]]) -> None:
+    hashes = np.array([text for text, _ in rows], dtype=np.uint64)
+    strata = np.array([label for _, label in rows], dtype=np.int64)
+    out = held_out(hashes, strata, 0)
+    assert set(strata[~out]) == set(strata)
+
+
+def test_of_many_small_classes_only_those_with_a_text_to_spare_give_rows() -> None:
+    strata = np.array([*range(20), 20, 20, 21, 21, 21])
+    out = held_out(np.arange(25, dtype=np.uint64), strata, 0)
+    assert out.sum() == 2 and (strata[out] >= 20).all()
+    assert not held_out(np.arange(25, dtype=np.uint64), np.arange(25), 0).any()
+
+
 def test_labels_become_numbers() -> None:
     single = RawLabels("single")
     for label in ["b", "a", "c", "b"]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 from toy_training import order_pairs, records, small
 
+from unrolled.data import Record
 from unrolled.errors import DataError, TrainingError
 from unrolled.runtime import load, load_model
 from unrolled.train import Epoch, fit
@@ -188,6 +191,22 @@ def test_nothing_to_learn(task: str, rows: list[tuple[str, Any]], words: str) ->
         fit(small(task=task), records(rows), names=("file.tsv", ""))
 
 
+def test_nothing_to_learn_in_what_the_held_out_rows_leave() -> None:
+    numbers = [2.0] * 29 + [3.0]
+    messages = set()
+    for seed in range(40):  # in some of them the one row that differs is held out
+        pairs = [(f"text {row}", number) for row, number in enumerate(numbers)]
+        try:
+            fit(small(task="regression", seed=seed, epochs=1), records(pairs), names=("file.tsv", ""))
+        except TrainingError as error:
+            messages.add(str(error))
+            break
+    assert len(messages) == 1
+    message = messages.pop()
+    assert message.startswith("file.tsv without the rows held out for dev: every row has the value 2")
+    assert "give dev data of its own" in message
+
+
 def test_no_rows_and_no_labels() -> None:
     with pytest.raises(DataError, match=r"file\.tsv: there are no rows"):
         fit(small(), [], names=("file.tsv", "dev"))
@@ -279,3 +298,23 @@ def test_word_vectors_start_the_table_and_can_be_frozen(tmp_path: Path) -> None:
         assert np.abs(tuned._model.weights[name][index] - vector).max() > 5e-3
     with pytest.raises(DataError, match=r"vectors\.txt:2: 12 numbers, but embed_dim is 8"):
         fit(small(vectors=str(file), embed_dim=8), pairs, pairs)
+
+
+def test_a_damaged_or_missing_file_of_vectors(tmp_path: Path) -> None:
+    pairs = records(order_pairs(30, 1))
+    damaged = tmp_path / "vectors.gz"
+    packed = bytearray(gzip.compress(b"sun " + b"1 " * 400))
+    packed[10:20] = b"\xff" * 10
+    damaged.write_bytes(packed)
+    with pytest.raises(DataError, match=r"vectors\.gz: cannot be read"):
+        fit(small(vectors=str(damaged)), pairs, pairs)
+
+    def unread() -> Iterator[Record]:
+        raise AssertionError("the data was read first")
+        yield
+
+    with pytest.raises(DataError, match=r"none\.vec: there is no such file"):
+        fit(small(vectors=str(tmp_path / "none.vec")), unread(), out=tmp_path / "m")
+    with pytest.raises(DataError, match="is a folder"):
+        fit(small(vectors=str(tmp_path)), unread())
+    assert not (tmp_path / "m").exists()

@@ -135,6 +135,14 @@ def test_other_options_or_data_are_named(tmp_path: Path) -> None:
     assert (out / "model.json").exists()
 
 
+def test_the_same_data_under_another_name_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    interrupted(out)
+    names = ("./train.tsv", "./dev.tsv")
+    fit(small(), records(order_pairs(60, 1)), out=out, resume=True, names=names)
+    assert load_model(out).manifest.raw["training"]["data"]["train"]["name"] == "./train.tsv"
+
+
 def test_an_unfinished_training_can_be_thrown_away(tmp_path: Path) -> None:
     out = tmp_path / "m"
     interrupted(out)

@@ -109,11 +109,12 @@ def fitted(
     return fit_wide(np.arange(ROWS, dtype=np.int32), store_of(held, folder), texts, targets, objective)
 
 
-@pytest.fixture(autouse=True)
-def to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=[0, 4], ids=["one-product", "by-column"])
+def to_the_end(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """More iterations than a training takes, and chunks smaller than the data."""
     monkeypatch.setattr(wide_module, "_ITERATIONS", 300)
-    monkeypatch.setattr(wide_module, "_CHUNK_TEXTS", 13)
+    monkeypatch.setattr(wide_module, "_CHUNK_NGRAMS", 130)
+    monkeypatch.setattr(wide_module, "_FEW_COLUMNS", request.param)
     assert wide_module._PENALTY == PENALTY
 
 

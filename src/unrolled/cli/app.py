@@ -145,8 +145,15 @@ def _run(args: list[str]) -> int:
         return INTERRUPTED
 
 
-def resume_command(args: Sequence[str]) -> str:
-    """The command line that goes on where a training with these arguments was interrupted."""
+def resume_command(args: Sequence[str], *, checkpoint: bool) -> str:
+    """The command line that goes on where a training with these arguments was interrupted.
+
+    Args:
+        args: of the interrupted command.
+        checkpoint: whether it left a checkpoint; if not, the same command starts anew.
+    """
+    if not checkpoint:
+        return shlex.join(["unrolled", *args])
     kept = [arg for arg in args if arg not in ("--overwrite", "--resume")]
     return shlex.join(["unrolled", *kept, "--resume"])
 

@@ -16,10 +16,10 @@ from unrolled.errors import MissingExtraError
 _HELP = """\
 Measure a model on a labelled file.
 
-Shows accuracy and F1, each class, and the confusion table, and saves the table as a picture: confusion.png,
-or what --plot names. With --json the figures go to standard output as one JSON object, and a picture is
-saved only if --plot is given. For several labels a text: micro and macro F1 and exact match. For a number:
-mean absolute error, root mean squared error, R squared and correlation.
+Shows accuracy and F1, each class, and the confusion table, and saves the table as a picture: confusion.png
+for up to 60 labels, or what --plot names. With --json the figures go to standard output as one JSON object,
+and a picture is saved only if --plot is given. For several labels a text: micro and macro F1 and exact match.
+For a number: mean absolute error, root mean squared error, R squared and correlation.
 """
 
 _EXAMPLES = """\
@@ -28,6 +28,7 @@ unrolled evaluate stars/ test.csv --text-column review --label-column 3 --json
 """
 
 _PLOT = "confusion.png"
+_PLOT_LABELS = 60  # a picture of more is hard to read: only if it is asked for
 
 
 def run(model: str, test: str, as_json: bool, plot: str | None, **values: Any) -> None:
@@ -36,6 +37,8 @@ def run(model: str, test: str, as_json: bool, plot: str | None, **values: Any) -
     from unrolled.runtime import load
 
     predictor = load(model)
+    if plot is not None and predictor.options.task != "single":
+        raise click.UsageError("--plot draws the confusion table, which only one label a text has.")
     kind = LABEL_KINDS[predictor.options.task]
     reader = open_records(test, needs_label=True, label_kind=kind, **reading_options(values))
     tell_guesses(reader)
@@ -66,11 +69,11 @@ def _show(figures: dict[str, Any]) -> None:
 
 
 def _draw(figures: dict[str, Any], plot: str | None, *, wanted: bool) -> None:
-    if not wanted:
+    if not wanted or not figures.get("confusion"):
         return
-    if not figures.get("confusion"):
-        if plot is not None:
-            raise click.UsageError("--plot draws the confusion table, which only one label a text has.")
+    labels = len(figures["confusion"]["labels"])
+    if plot is None and labels > _PLOT_LABELS:
+        click.echo(f"no picture: it would show {labels} labels; name a file with --plot to have it", err=True)
         return
     from unrolled.cli.plot import plot_confusion
 

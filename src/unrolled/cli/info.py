@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ unrolled info sentiment.zip --json
 """
 
 _LABELS_SHOWN = 12
+_UNKNOWN = "unknown"
 
 
 def run(model: str, as_json: bool) -> None:
@@ -78,7 +80,7 @@ def _show(model: str, info: Mapping[str, Any]) -> None:
 
     screen = console()
     options = info["options"]
-    training = info.get("training", {})
+    training = object_of(info.get("training"))
     rows = table("", "", left=2)
     rows.show_header = False
     rows.columns[0].style = "bold"
@@ -102,16 +104,18 @@ def _show(model: str, info: Mapping[str, Any]) -> None:
             f"shares: network {wide['network_share']:.2f}, wide part {wide['wide_share']:.2f}",
         )
     if info.get("labels"):
-        row("labels", _labels(info["labels"], training.get("label_counts", {})))
-    for part, data in training.get("data", {}).items():
-        if data:
-            row(part, f"{data['name']}, {data['rows']:,} rows, sha256 {str(data['sha256'])[:12]}")
-    if training.get("seconds") is not None:
-        row("trained", f"{duration(training['seconds'])}, {_epochs(training)}")
-    if training.get("created"):
-        row("created", f"{training['created']} by unrolled {info.get('unrolled_version', '?')}")
-    for part, figures in info["metrics"].items():
-        row(f"on {part}", figures_line(figures))
+        row("labels", _labels(info["labels"], object_of(training.get("label_counts"))))
+    for part, data in object_of(training.get("data")).items():
+        if data is not None:
+            row(part, _data(object_of(data)))
+    if training:
+        seconds = number_of(training.get("seconds"))
+        row("trained", f"{_UNKNOWN if seconds is None else duration(seconds)}, {_epochs(training)}")
+        created = text_of(training.get("created")) or _UNKNOWN
+        row("created", f"{created} by unrolled {text_of(info.get('unrolled_version')) or _UNKNOWN}")
+    for part, found in object_of(info.get("metrics")).items():
+        figures = _figures(found)
+        row(f"on {part}", figures_line(figures) or _UNKNOWN)
         if apart := parts_line(figures):
             row("", apart)
     row("size", _size(model, info["bytes"]))
@@ -134,17 +138,70 @@ def _size(model: str, weights: int) -> str:
     return f"{size(sum(files.values()))} ({each})"
 
 
-def _labels(labels: list[str], counts: Mapping[str, int]) -> str:
-    shown = [f"{label} ({counts[label]:,})" if label in counts else label for label in labels[:_LABELS_SHOWN]]
+def number_of(value: object) -> float | None:
+    """A finite number that is not negative; none if it is anything else."""
+    real = _real(value)
+    return real if real is not None and real >= 0 else None
+
+
+def text_of(value: object) -> str | None:
+    """A text that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def list_of(value: object) -> list[Any]:
+    """A list; empty if it is anything else."""
+    return value if isinstance(value, list) else []
+
+
+def object_of(value: object) -> dict[str, Any]:
+    """A JSON object; empty if it is anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _real(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # JSON has integers beyond the range of floats
+        return None
+
+
+def _count(value: object) -> str | None:
+    number = number_of(value)
+    return None if number is None else f"{number:,.0f}"
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    name, digest = text_of(data.get("name")), text_of(data.get("sha256"))
+    rows = _count(data.get("rows"))
+    return f"{name or _UNKNOWN}, {rows or _UNKNOWN} rows, sha256 {(digest or _UNKNOWN)[:12]}"
+
+
+def _figures(figures: object) -> dict[str, float]:
+    """The numbers of an evaluation; the parts of a mixed model only if both are known."""
+    known = {name: real for name, value in object_of(figures).items() if (real := _real(value)) is not None}
+    if "wide_alone" not in known:
+        known.pop("network_alone", None)
+    return known
+
+
+def _labels(labels: list[str], counts: Mapping[str, Any]) -> str:
+    known = {label: _count(counts.get(label)) for label in labels[:_LABELS_SHOWN]}
+    shown = [f"{label} ({count})" if count else label for label, count in known.items()]
     more = f", and {len(labels) - _LABELS_SHOWN} more" if len(labels) > _LABELS_SHOWN else ""
     return ", ".join(shown) + more
 
 
 def _epochs(training: Mapping[str, Any]) -> str:
     """Epochs that were run, and the one that was kept, for each member."""
+    runs, bests = (list_of(training.get(name)) for name in ("epochs_run", "best_epoch"))
+    if not runs or len(runs) != len(bests):
+        return f"{_UNKNOWN} epochs"
     return " and ".join(
-        f"{run} epochs (best: {best})"
-        for run, best in zip(training["epochs_run"], training["best_epoch"], strict=True)
+        f"{_count(run) or _UNKNOWN} epochs (best: {_count(best) or _UNKNOWN})"
+        for run, best in zip(runs, bests, strict=True)
     )
 
 

@@ -8,24 +8,28 @@ from typing import Any
 
 from unrolled.errors import DataError, MissingExtraError
 
+_MAX_INCHES = 20.0  # 3,000 pixels a side: more labels get smaller cells, not a larger picture
+_MAX_TICKS = 120  # names that stand beside each other at that size
+
 
 def plot_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], path: str | Path) -> bool:
     """Write the confusion table, coloured by the share of each row.
 
     Returns:
         whether every label could be written. A label in letters that no font of this system has stands as its
-        number.
+        number. Of many labels only every second, third ... is written beside the table.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         DataError: the file cannot be written, or its ending is no image format.
     """
-    figure, axes = _figure(max(4.0, 0.55 * len(labels) + 2.2))
+    figure, axes = _figure(min(_MAX_INCHES, max(4.0, 0.55 * len(labels) + 2.2)))
     names = [label if _drawable(label) else str(number) for number, label in enumerate(labels, 1)]
     shares = [[count / (sum(row) or 1) for count in row] for row in matrix]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(labels)), names)
+    step = -(-len(labels) // _MAX_TICKS) or 1
+    axes.set_xticks(range(0, len(labels), step), names[::step], rotation=45, ha="right")
+    axes.set_yticks(range(0, len(labels), step), names[::step])
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if len(labels) <= 30:

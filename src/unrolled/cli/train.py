@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from unrolled.cli.parameters import (
     reading_options,
     reading_parameters,
 )
-from unrolled.errors import OptionError
+from unrolled.errors import OptionError, UnrolledError
 from unrolled.options import PRESET_REASONS, ClassifierOptions
 
 _HELP = """\
@@ -41,7 +42,21 @@ unrolled train classify --train tags.jsonl --dev dev.jsonl --out tags/ \\
 """
 
 
-def run(
+def run(**values: Any) -> None:
+    """Run the verb; the parameters are those of the command line.
+
+    Of several processes that train together only the first speaks: the others end with the exit code alone.
+    """
+    if os.environ.get("RANK", "0") == "0":
+        _run(**values)
+        return
+    try:
+        _run(**{**values, "quiet": True, "as_json": False}, speaks=False)
+    except UnrolledError as error:
+        raise click.exceptions.Exit(2 if isinstance(error, OptionError) else 1) from None
+
+
+def _run(
     train: str,
     dev: str | None,
     out: str,
@@ -51,9 +66,13 @@ def run(
     checkpoint_minutes: float,
     quiet: bool,
     as_json: bool,
+    speaks: bool = True,
     **values: Any,
 ) -> None:
-    """Run the verb; the parameters are those of the command line."""
+    if resume and overwrite:
+        raise OptionError(
+            "--resume goes on with a training and --overwrite throws it away: give one of them."
+        )
     options = ClassifierOptions.of(preset, **given_options(values))
     if "-" in (train, dev):
         raise OptionError("training needs files: save standard input to a file and give its name.")
@@ -66,6 +85,8 @@ def run(
     kind = LABEL_KINDS[options.task]
     readers = [open_records(source, needs_label=True, label_kind=kind, **reading) for source in sources]
     screen = None if quiet else TrainScreen(stderr=as_json)
+    index = Path(out, "checkpoint", "checkpoint.json")
+    earlier = _version(index) if overwrite else None
     if screen is not None:
         for reader in readers:
             screen.opened(reader)
@@ -83,8 +104,13 @@ def run(
             names=(train, dev or train),
         )
     except KeyboardInterrupt:
+        if not speaks:
+            raise click.exceptions.Exit(INTERRUPTED) from None
         arguments = click.get_current_context().find_root().obj or sys.argv[1:]
-        click.echo(f"interrupted; go on with:\n  {resume_command(arguments)}", err=True)
+        checkpoint = _version(index) not in (None, earlier)
+        click.echo(
+            f"interrupted; go on with:\n  {resume_command(arguments, checkpoint=checkpoint)}", err=True
+        )
         raise click.exceptions.Exit(INTERRUPTED) from None
     info = predictor.info()
     if screen is not None:
@@ -95,6 +121,15 @@ def run(
             screen.message(_next_steps(out, dev or train))
     if as_json:
         click.echo(json.dumps({"model": out, **_summary(info)}, ensure_ascii=False))
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """What tells one writing of a file from the next; none if it is not there."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns
 
 
 def _summary(info: dict[str, Any]) -> dict[str, Any]:

@@ -109,12 +109,13 @@ class TrainScreen:
             self._bar = None
 
     def finished(self, out: str, info: Mapping[str, Any]) -> None:
-        """Say what came out: time, size, and how good it is."""
+        """Say what came out: time, size, and how good it is; the epochs' scores are the network's alone."""
         seconds = duration(info["training"]["seconds"])
         self.message(f"Done in {seconds}: {out}, {info['parameters']:,} parameters, {size(info['bytes'])}.")
         for part, figures in info["metrics"].items():
             apart = parts_line(figures)
-            self.message(f"On the {part} data: {figures_line(figures)}" + (f" ({apart})." if apart else "."))
+            whole = f"On the {part} data" + (", network and wide part together" if apart else "")
+            self.message(f"{whole}: {figures_line(figures)}" + (f" ({apart})." if apart else "."))
 
     def bad_rows(self, reader: RecordReader) -> None:
         """Say which rows were left out."""

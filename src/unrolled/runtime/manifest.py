@@ -170,7 +170,8 @@ class Manifest:
         if parsed.task == "regression" and target is None:
             raise bad("a regression needs the mean and standard deviation of its target")
         storage = content.get("storage")
-        if not isinstance(storage, dict) or storage.get("embedding") not in _STORAGE:
+        embedding = storage.get("embedding") if isinstance(storage, dict) else None
+        if not isinstance(embedding, str) or embedding not in _STORAGE:
             raise bad("storage.embedding must be 'float32' or 'float16'")
         for name in ("metrics", "training"):
             if not isinstance(content.get(name, {}), dict):

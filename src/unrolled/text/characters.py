@@ -59,7 +59,8 @@ class CharTokenizer(Tokenizer):
         characters = [character for character, count in ranked[: vocab_size - 2] if count >= min_freq]
         if not characters:
             raise DataError(
-                f"no character occurs {min_freq} times or more in the texts: nothing to learn from"
+                f"no character occurs {min_freq} times or more in the texts: "
+                "set min_freq to 1, or give more texts"
             )
         return cls(characters, lowercase=lowercase, jamo=jamo)
 

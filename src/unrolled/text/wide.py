@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from unrolled.text.ngrams import NgramHasher, most_frequent
 MIN_N, MAX_N = 1, 5
 BUCKETS = 1 << 21
 LONGEST = 10_000
+_PART_CHARACTERS = 1 << 19
 
 
 class TextNgrams:
@@ -44,6 +45,24 @@ class TextNgrams:
         Returns:
             values: rows, int32, ascending within a text; lengths ``(len(texts),)``.
         """
+        parts = list(self.encode_parts(texts))
+        if len(parts) == 1:
+            return parts[0]
+        return SequenceBatch(
+            np.concatenate([part.values for part in parts] or [np.zeros(0, dtype=np.int32)]),
+            np.concatenate([part.lengths for part in parts] or [np.zeros(0, dtype=np.int64)]),
+        )
+
+    def encode_parts(self, texts: Sequence[str]) -> Iterator[SequenceBatch]:
+        """The same in parts of bounded size: of some texts, then of the next ones."""
+        first = characters = 0
+        for last, text in enumerate(texts, start=1):
+            characters += min(len(text), LONGEST)
+            if characters >= _PART_CHARACTERS or last == len(texts):
+                yield self._encoded(texts[first:last])
+                first, characters = last, 0
+
+    def _encoded(self, texts: Sequence[str]) -> SequenceBatch:
         bags = self._hasher.bags([" ".join(text.lower().split()) for text in texts])
         text = np.repeat(np.arange(len(texts), dtype=np.int64), bags.lengths)
         keys = text * self.rows + bags.values
@@ -64,5 +83,6 @@ class TextNgrams:
         every = TextNgrams()
         hits = np.zeros(BUCKETS, dtype=np.int64)
         for texts in blocks:
-            hits += np.bincount(every.encode(texts).values, minlength=BUCKETS)
+            for part in every.encode_parts(texts):
+                hits += np.bincount(part.values, minlength=BUCKETS)
         return TextNgrams(most_frequent(hits, min_freq, most))

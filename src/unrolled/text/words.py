@@ -57,7 +57,8 @@ class WordTokenizer(Tokenizer):
         )
         if len(vocab) == 2:
             raise DataError(
-                f"no token occurs {min_freq} times or more in the texts: nothing to learn a vocabulary from"
+                f"no token occurs {min_freq} times or more in the texts: "
+                "set min_freq to 1, or give more texts"
             )
         return cls(vocab, lowercase=lowercase)
 

@@ -27,7 +27,7 @@ from unrolled.train.targets import Targets, check_learnable
 _COUNTED_TEXTS = 2048
 #: Texts that must hold an n-gram for the wide part to see it, and the most weights that it may have.
 _WIDE_MIN_FREQ = 3
-_MOST_WIDE_WEIGHTS = 8_000_000
+_MOST_WIDE_WEIGHTS = 2_000_000
 
 
 class EncodedTexts:
@@ -266,7 +266,8 @@ def _encode(pipeline: TextPipeline, wide: TextNgrams | None, spool: Spool, folde
     if wide is not None:
         with TokenStoreWriter(folder / "wide") as writer:
             for texts in spool.blocks():
-                writer.append(wide.encode(texts))
+                for part in wide.encode_parts(texts):
+                    writer.append(part)
         wide_store = TokenStore(folder / "wide")
     spool.remove()
     return EncodedTexts(TokenStore(folder / "rows"), np.concatenate(lengths), wide_store)

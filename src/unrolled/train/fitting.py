@@ -36,7 +36,8 @@ from unrolled.train.loop import (
 from unrolled.train.objective import SCORE_NAMES, Objective
 from unrolled.train.output import OutputFolder
 from unrolled.train.progress import Progress, Silent
-from unrolled.train.vectors import initial_rows
+from unrolled.train.targets import check_learnable
+from unrolled.train.vectors import check_vectors, initial_rows
 from unrolled.train.wide import WidePart, fit_wide
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def fit(
     Raises:
         TrainingError: nothing to learn, a loss that is not a number, a checkpoint of other data or options,
             an ``out`` that is in use.
-        DataError: data that cannot be read.
+        DataError: data or word vectors that cannot be read.
         TrainingInterrupted: Ctrl-C or SIGTERM; the state was saved.
     """
     with ExitStack() as stack:
@@ -87,6 +88,8 @@ def fit(
         stack.callback(torch.default_generator.set_state, torch.default_generator.get_state())
         listener: Progress = progress if progress is not None and ranks.writes else Silent()
         stack.callback(listener.stop)
+        if options.vectors:
+            ranks.first(lambda: check_vectors(options.vectors))
         output = OutputFolder(Path(out)) if out is not None else None
         if output is not None:
             ranks.first(lambda: output.prepare(resume=resume, overwrite=overwrite))
@@ -98,6 +101,27 @@ def fit(
         training = _Training(options, ranks, listener, checkpoint, output, checkpoint_minutes * 60)
         trained = training.run(train, dev, work, names, resume)
         return finish(trained, output, ranks)
+
+
+def _check_rest(task: str, corpus: Corpus, name: str) -> None:
+    """Refuse a training part that is all alike, which a varied file can be once rows are held out of it."""
+    values = corpus.train.targets.values
+    labels = [corpus.labels[index] for index in np.unique(values)] if task == "single" else corpus.labels
+    try:
+        check_learnable(task, labels, corpus.train.targets, f"{name} without the rows held out for dev")
+    except TrainingError as error:
+        raise TrainingError(f"{error} Or give dev data of its own, so that no rows are held out.") from None
+
+
+def _without_names(about: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint is compared by: the same data may be named by another path."""
+    if "data" not in about:
+        return about
+    data = {
+        part: {key: value for key, value in figures.items() if key != "name"}
+        for part, figures in about["data"].items()
+    }
+    return {**about, "data": data}
 
 
 class _Training:
@@ -183,7 +207,9 @@ class _Training:
     ) -> Corpus:
         def build() -> Corpus:
             work.mkdir(parents=True, exist_ok=True)
-            return build_corpus(self.options, train, dev, work, names=names, tokenizer_json=tokenizer_json)
+            corpus = build_corpus(self.options, train, dev, work, names=names, tokenizer_json=tokenizer_json)
+            _check_rest(self.options.task, corpus, names[0])
+            return corpus
 
         return self.ranks.first(build)
 
@@ -203,7 +229,8 @@ class _Training:
 
     def _refuse_other(self, now: dict[str, Any], saved: dict[str, Any]) -> None:
         """A checkpoint continues only with the data and options that it began with."""
-        found = differences({name: saved["about"][name] for name in now}, now)
+        then = {name: saved["about"][name] for name in now}
+        found = differences(_without_names(then), _without_names(now))
         if found:
             assert self.checkpoint is not None
             raise TrainingError(

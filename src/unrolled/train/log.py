@@ -20,7 +20,7 @@ class Epoch:
         member, epoch: from 1.
         step: steps made by this member.
         train_loss: mean over the epoch, as it was minimised (dropout, smoothing and class weights included).
-        dev_loss: of the weights that are judged, without them.
+        dev_loss: of the weights that are judged; class weights included, dropout and smoothing not.
         dev_score: larger is better.
         learning_rate: at the epoch's last step.
         gradient_norm: mean before clipping.

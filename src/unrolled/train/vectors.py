@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,12 +80,24 @@ def initial_rows(options: ClassifierOptions, corpus: Corpus) -> InitialRows:
     return InitialRows(rows, given, f"{found} of {len(tokenizer)} tokens start from the vectors in {path}.")
 
 
+def check_vectors(path: str) -> None:
+    """Refuse a path that cannot hold vectors before time is spent on the data.
+
+    Raises:
+        DataError: there is no such file, or it is a folder.
+    """
+    if not Path(path).exists():
+        raise DataError("there is no such file of word vectors: check the path", source=path)
+    if Path(path).is_dir():
+        raise DataError("is a folder: give the file with the word vectors", source=path)
+
+
 @contextmanager
 def _lines(path: Path) -> Iterator[IO[str]]:
     try:
         with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as unpacked:
             yield io.TextIOWrapper(unpacked, encoding="utf-8")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"cannot be read ({getattr(error, 'strerror', None) or error})", source=path
         ) from None

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from unrolled.text.batch import SequenceBatch
 from unrolled.text.store import TokenStore
 from unrolled.train.objective import Objective
 from unrolled.train.targets import Targets
@@ -23,7 +25,9 @@ from unrolled.train.targets import Targets
 _PENALTY = 15.0
 _ITERATIONS = 25
 _HISTORY = 8
-_CHUNK_TEXTS = 8192
+_CHUNK_NGRAMS = 1 << 20
+#: Columns up to which the gradient is counted column by column, which is faster for a few.
+_FEW_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class WidePart:
 
     def scores(self, store: TokenStore, texts: np.ndarray) -> np.ndarray:
         """``(len(texts), outputs)`` float32: the sum of the weights of a text's n-grams, and the bias."""
-        parts = [_sums(store, chunk, self.weight) + self.bias for chunk in _chunks(texts)]
+        parts = [_sums(store, chunk, self.weight) + self.bias for chunk in _chunks(store, texts)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.bias)), dtype=np.float32)
 
 
@@ -77,7 +81,7 @@ def fit_wide(
         bias.grad = torch.zeros_like(bias)
         total = 0.5 * _PENALTY * float(share.square().sum())
         done = 0
-        for chunk in _chunks(texts):
+        for chunk in _chunks(store, texts):
             scores = torch.from_numpy(_sums(store, chunk, weight.numpy())) + bias
             scores.requires_grad_()
             both = torch.cat([-0.5 * scores, 0.5 * scores], dim=1) if binary else scores
@@ -100,27 +104,33 @@ def fit_wide(
     return WidePart(kept, weight.astype(np.float16).astype(np.float32), offset)
 
 
-def _chunks(texts: np.ndarray) -> list[np.ndarray]:
-    return [texts[start : start + _CHUNK_TEXTS] for start in range(0, len(texts), _CHUNK_TEXTS)]
+def _chunks(store: TokenStore, texts: np.ndarray) -> list[np.ndarray]:
+    """The texts in parts that hold a bounded number of n-grams."""
+    ends = np.cumsum(store.lengths[texts])
+    cuts = np.searchsorted(ends, np.arange(_CHUNK_NGRAMS, int(ends[-1]) if len(ends) else 0, _CHUNK_NGRAMS))
+    return [chunk for chunk in np.split(texts, np.unique(cuts)) if len(chunk)]
 
 
 def _sums(store: TokenStore, texts: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Sum of the weights of each text's n-grams: ``(len(texts), columns)``."""
-    batch = store.batch(texts)
+    sums: np.ndarray = _bag_sums(store.batch(texts), torch.from_numpy(weight)).numpy()
+    return sums
+
+
+def _bag_sums(batch: SequenceBatch, table: Tensor) -> Tensor:
     starts = np.cumsum(batch.lengths) - batch.lengths
-    sums = F.embedding_bag(
-        torch.from_numpy(batch.values),
-        torch.from_numpy(weight),
-        torch.from_numpy(starts.astype(np.int32)),
-        mode="sum",
-    )
-    array: np.ndarray = sums.numpy()
-    return array
+    rows, offsets = torch.from_numpy(batch.values), torch.from_numpy(starts.astype(np.int32))
+    return F.embedding_bag(rows, table, offsets, mode="sum")
 
 
 def _add_back(gradient: np.ndarray, store: TokenStore, texts: np.ndarray, slope: np.ndarray) -> None:
     """Add the gradient of :func:`_sums`: each text's slope to all rows of its n-grams."""
     batch = store.batch(texts)
+    if slope.shape[1] > _FEW_COLUMNS:
+        table = torch.zeros(gradient.shape, dtype=torch.float32, requires_grad=True)
+        slopes = torch.from_numpy(slope.astype(np.float32))
+        gradient += torch.autograd.grad(_bag_sums(batch, table), table, slopes)[0].numpy()
+        return
     for column in range(slope.shape[1]):
         spread = np.repeat(slope[:, column], batch.lengths)
         gradient[:, column] += np.bincount(batch.values, weights=spread, minlength=len(gradient))
@@ -135,7 +145,7 @@ def _log_count_ratios(store: TokenStore, texts: np.ndarray, truth: np.ndarray, r
     with_label = np.zeros((rows, truth.shape[1]))
     everywhere = np.zeros((rows, 1))
     done = 0
-    for chunk in _chunks(texts):
+    for chunk in _chunks(store, texts):
         _add_back(with_label, store, chunk, truth[done : done + len(chunk)].astype(np.float64))
         _add_back(everywhere, store, chunk, np.ones((len(chunk), 1)))
         done += len(chunk)

@@ -63,7 +63,7 @@ class Objective:
         Args:
             logits: ``(batch, outputs)``.
             numbers: of :meth:`numbers`, ``(batch,)`` or ``(batch, outputs)``.
-            smoothing: spread the target as the options say; off for the dev loss, which keeps the class weights.
+            smoothing: spread the target as the options say; off for the dev loss, which keeps class weights.
         """
         spread = self._smoothing if smoothing else 0.0
         if self.task == "regression":

@@ -83,7 +83,10 @@ def embedding_bag(table: Array, rows: Array, lengths: Array) -> Array:
         raise ValueError(f"rows must lie in 0..{entries - 1}")
     if not library.available():
         sums = np.zeros((len(lengths), dim), dtype)
-        np.add.at(sums, np.repeat(np.arange(len(lengths)), lengths), table[rows].astype(dtype, copy=False))
+        some = lengths > 0
+        if some.any():
+            taken = table.take(rows, axis=0).astype(dtype, copy=False)
+            sums[some] = np.add.reduceat(taken, (np.cumsum(lengths) - lengths)[some], axis=0)
         return sums
     out = empty((len(lengths), dim), dtype)
     run = getattr(library.native(), "embedding_bag" + suffix(dtype))

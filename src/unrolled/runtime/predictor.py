@@ -15,7 +15,7 @@ from unrolled.options import ClassifierOptions
 from unrolled.runtime.files import SavedModel, load_model
 from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME, WIDE_KEPT_NAME
 from unrolled.runtime.network import Network
-from unrolled.runtime.wide import Wide, joined
+from unrolled.runtime.wide import Wide, joined, sigmoid, softmax
 from unrolled.text.batch import SequenceBatch
 from unrolled.text.ngrams import NgramHasher
 from unrolled.text.pipeline import TextPipeline
@@ -245,9 +245,9 @@ class Predictor:
             if manifest.target is not None:
                 mean += scores
             elif multi:
-                mean += _sigmoid(scores / np.float32(manifest.temperature))
+                mean += sigmoid(scores / np.float32(manifest.temperature))
             else:
-                mean += _softmax(scores / np.float32(manifest.temperature))
+                mean += softmax(scores / np.float32(manifest.temperature))
         mean /= len(self._members)
         if manifest.target is not None:
             mean *= np.float32(manifest.target[1])
@@ -333,14 +333,3 @@ def _parts(texts: Iterable[str], size: int) -> Iterator[list[str]]:
             part, characters = [], 0
     if part:
         yield part
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-    scores /= scores.sum(axis=1, keepdims=True)
-    return scores
-
-
-def _sigmoid(scores: np.ndarray) -> np.ndarray:
-    halved: np.ndarray = np.tanh(scores * np.float32(0.5))
-    return (halved + np.float32(1)) * np.float32(0.5)

@@ -38,16 +38,8 @@ class Wide:
 
     def __call__(self, rows: SequenceBatch) -> np.ndarray:
         """Scores ``(texts, labels)`` float32."""
-        if engine.available():
-            scores: np.ndarray = engine.embedding_bag(self._weight, rows.values, rows.lengths) + self._bias
-            return scores
-        sums = np.zeros((len(rows), len(self._bias)), dtype=np.float32)
-        some = rows.lengths > 0
-        if some.any():
-            weights = self._weight.take(rows.values, axis=0).astype(np.float32, copy=False)
-            sums[some] = np.add.reduceat(weights, rows.offsets[:-1][some], axis=0)
-        sums += self._bias
-        return sums
+        scores: np.ndarray = engine.embedding_bag(self._weight, rows.values, rows.lengths) + self._bias
+        return scores
 
 
 def joined(given: np.ndarray, wide: np.ndarray, shares: tuple[float, float], task: str) -> np.ndarray:
@@ -65,12 +57,8 @@ def joined(given: np.ndarray, wide: np.ndarray, shares: tuple[float, float], tas
         ``(texts, labels)``, of the type of ``given``.
     """
     scores = shares[0] * evidence(given, task) + shares[1] * wide
-    if task == "multi":
-        halved: np.ndarray = 0.5 * (1 + np.tanh(0.5 * scores))
-        return halved.astype(given.dtype)
-    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-    result: np.ndarray = (scores / scores.sum(axis=1, keepdims=True)).astype(given.dtype)
-    return result
+    result = sigmoid(scores) if task == "multi" else softmax(scores)
+    return result.astype(given.dtype, copy=False)
 
 
 def evidence(given: np.ndarray, task: str) -> np.ndarray:
@@ -84,3 +72,16 @@ def evidence(given: np.ndarray, task: str) -> np.ndarray:
         return logits
     logs: np.ndarray = np.log(np.maximum(given, _SMALLEST))
     return logs
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Along the labels: ``(texts, labels) -> (texts, labels)``."""
+    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+    scores /= scores.sum(axis=1, keepdims=True)
+    return scores
+
+
+def sigmoid(scores: np.ndarray) -> np.ndarray:
+    """Of each score, of any size, without overflow."""
+    halved: np.ndarray = np.tanh(scores * np.float32(0.5))
+    return (halved + np.float32(1)) * np.float32(0.5)

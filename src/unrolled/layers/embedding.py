@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from unrolled.embed.embedding import out_of_range, vectors_for
 from unrolled.errors import OptionError
+from unrolled.layers.traced import is_traced
 from unrolled.text.batch import SequenceBatch
 
 
@@ -141,7 +142,7 @@ class Embedding(nn.Module):
             ``(batch, seq, dim)``; for a ``SequenceBatch`` one of tensors with values ``(total_tokens, dim)``.
 
         Raises:
-            IndexError: if an id is not in the table; names the id and the size of the table.
+            IndexError: if an id is not in the table; names the id and the size of the table, unless compiled.
         """
         if isinstance(ids, SequenceBatch):
             values = torch.as_tensor(ids.values, device=self.weight.device)
@@ -173,7 +174,8 @@ def one_hot(ids: Tensor, size: int, *, dtype: torch.dtype = torch.float32) -> Te
 def _check_ids(ids: Tensor, size: int) -> None:
     if ids.is_floating_point() or ids.dtype == torch.bool:
         raise TypeError(f"ids must be integers, got {ids.dtype}")
-    if ids.numel() == 0:
+    # While tracing there are no ids to look at; torch refuses those out of range when the graph runs.
+    if is_traced() or ids.numel() == 0:
         return
     lowest, highest = (int(bound) for bound in torch.aminmax(ids))
     if lowest < 0 or highest >= size:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from unrolled.cells import CellWeights, Kind
 from unrolled.layers.layout import Layout, place, take
+from unrolled.layers.scan import Tier, recurrent_scan
 from unrolled.text.batch import SequenceBatch
 
 Form: TypeAlias = Tensor | PackedSequence | SequenceBatch
@@ -23,13 +25,32 @@ class Ragged(NamedTuple):
     """An input as a ragged batch."""
 
     values: Tensor
-    """``(total, input)``."""
+    """``(total, input)``, or ``(batch, seq, input)`` if all sequences have the same length."""
     layout: Layout
     """Of the batch, in the user's order."""
     restore: Callable[[Tensor], Form]
-    """From outputs ``(total, features)`` back to the form of the input."""
+    """From outputs in the form of the values back to the form of the input."""
     batched: bool = True
     """False for a single sequence without a batch axis."""
+
+    @property
+    def batch(self) -> int:
+        """Number of sequences."""
+        return self.layout.batch
+
+    def scan(
+        self,
+        kind: Kind,
+        x: Tensor,
+        h0: Tensor,
+        c0: Tensor | None,
+        weights: Sequence[CellWeights],
+        *,
+        mask: Tensor | None,
+        tier: Tier,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """One layer over ``x`` in the form of the values; see :func:`unrolled.layers.scan.recurrent_scan`."""
+        return recurrent_scan(kind, x, self.layout, h0, c0, weights, mask=mask, tier=tier)
 
 
 def read_input(
@@ -48,49 +69,89 @@ def read_input(
         ValueError: if a shape does not fit; names the expected one.
         TypeError: if the input has none of these forms.
     """
-    if not isinstance(data, Tensor) and lengths is not None:
-        raise ValueError(f"lengths belong to a padded tensor; a {type(data).__name__} carries its own")
+    check_input(data, lengths, input_size=input_size, batch_first=batch_first)
     if isinstance(data, PackedSequence):
-        ragged = _from_packed(data)
-    elif isinstance(data, SequenceBatch):
-        ragged = _from_batch(data)
-    elif isinstance(data, Tensor):
-        ragged = _from_tensor(data, lengths, batch_first)
+        return _from_packed(data)
+    if isinstance(data, SequenceBatch):
+        return _from_batch(data)
+    return _from_tensor(data, lengths, batch_first)
+
+
+def check_input(
+    data: Form, lengths: Tensor | np.ndarray | Sequence[int] | None, *, input_size: int, batch_first: bool
+) -> None:
+    """Refuse an input whose type or shape does not fit; arguments and errors as :func:`read_input`."""
+    dims: tuple[int, ...] = (2,)
+    if isinstance(data, Tensor):
+        shape, dims = data.shape, (2, 3)
+        if data.dim() == 2 and lengths is not None:
+            raise ValueError(
+                "lengths need a padded batch of 3 dimensions; one sequence (seq, input) has no padding"
+            )
+    elif isinstance(data, PackedSequence | SequenceBatch):
+        if lengths is not None:
+            raise ValueError(f"lengths belong to a padded tensor; a {type(data).__name__} carries its own")
+        values = data.data if isinstance(data, PackedSequence) else data.values
+        if not isinstance(values, Tensor):
+            raise TypeError(
+                "a layer needs a SequenceBatch of torch tensors, got numpy arrays; an Embedding makes them"
+            )
+        shape = values.shape
     else:
         raise TypeError(f"expected a tensor, a PackedSequence or a SequenceBatch, got {type(data).__name__}")
-    if ragged.values.dim() != 2 or ragged.values.shape[1] != input_size:
-        raise ValueError(f"expected {_shape_name(data, batch_first, input_size)}, got {_shape_found(data)}")
-    return ragged
+    if len(shape) not in dims or shape[-1] != input_size:
+        raise ValueError(f"expected {_shape_name(data, batch_first, input_size)}, got {tuple(shape)}")
 
 
 def _from_tensor(
     data: Tensor, lengths: Tensor | np.ndarray | Sequence[int] | None, batch_first: bool
 ) -> Ragged:
     if data.dim() == 2:
-        if lengths is not None:
-            raise ValueError(
-                "lengths need a padded batch of 3 dimensions; one sequence (seq, input) has no padding"
-            )
-        return Ragged(data, Layout([len(data)], device=data.device), lambda out: out, batched=False)
-    if data.dim() != 3:
-        return Ragged(data, Layout([]), lambda out: out)
+        return Ragged(data, Layout.dense(1, len(data), device=data.device), lambda out: out, batched=False)
     data = data if batch_first else data.transpose(0, 1)
     batch, steps, _ = data.shape
-    layout = Layout([steps] * batch if lengths is None else lengths, device=data.device)
+    if lengths is None:
+        layout = Layout.dense(batch, steps, device=data.device)
+    else:
+        layout = padded_layout(lengths, batch, steps, device=data.device)
+    if layout.total == batch * steps:
+        return Ragged(data.contiguous(), layout, lambda out: out if batch_first else out.transpose(0, 1))
+    slots = layout.padded(steps)
+
+    def restore(out: Tensor) -> Tensor:
+        padded = place(out, slots, batch * steps).view(batch, steps, out.shape[1])
+        return padded if batch_first else padded.transpose(0, 1)
+
+    return Ragged(take(data.flatten(0, 1), slots), layout, restore)
+
+
+def padded_layout(
+    lengths: Tensor | np.ndarray | Sequence[int], batch: int, steps: int, *, device: torch.device
+) -> Layout:
+    """The layout of a batch padded to ``steps``.
+
+    Raises:
+        ValueError: if the lengths do not fit it.
+    """
+    layout = Layout(lengths, device=device)
     if layout.batch != batch or layout.longest > steps:
         raise ValueError(
             f"expected lengths of shape ({batch},), each between 0 and {steps}, the padded length; "
             f"got shape ({layout.batch},) and a longest length of {layout.longest}"
         )
-    flat = data.flatten(0, 1)
-    slots = None if layout.total == len(flat) else layout.padded(steps)
+    return layout
 
-    def restore(out: Tensor) -> Tensor:
-        dense = out if slots is None else place(out, slots, batch * steps)
-        padded = dense.view(batch, steps, out.shape[1])
-        return padded if batch_first else padded.transpose(0, 1)
 
-    return Ragged(flat if slots is None else take(flat, slots), layout, restore)
+def ragged_layout(lengths: Tensor | np.ndarray | Sequence[int], values: Tensor) -> Layout:
+    """The layout of a ragged batch ``(total, features)``.
+
+    Raises:
+        ValueError: if the lengths do not add up to the number of values.
+    """
+    layout = Layout(lengths, device=values.device)
+    if len(values) != layout.total:
+        raise ValueError(f"lengths add up to {layout.total}, but there are {len(values)} values")
+    return layout
 
 
 def _from_packed(data: PackedSequence) -> Ragged:
@@ -109,14 +170,8 @@ def _from_packed(data: PackedSequence) -> Ragged:
 
 
 def _from_batch(data: SequenceBatch) -> Ragged:
-    values = data.values
-    if not isinstance(values, Tensor):
-        raise TypeError(
-            "a layer needs a SequenceBatch of torch tensors, got numpy arrays; an Embedding makes them"
-        )
-    layout = Layout(data.lengths, device=values.device)
-    if len(values) != layout.total:
-        raise ValueError(f"lengths add up to {layout.total}, but there are {len(values)} values")
+    values: Tensor = data.values
+    layout = ragged_layout(data.lengths, values)
     return Ragged(values, layout, lambda out: SequenceBatch(out, data.lengths))
 
 
@@ -127,9 +182,3 @@ def _shape_name(data: Form, batch_first: bool, input_size: int) -> str:
         return f"a SequenceBatch with values of shape (total, {input_size})"
     axes = "batch, seq" if batch_first else "seq, batch"
     return f"an input of shape ({axes}, {input_size}) or, for one sequence, (seq, {input_size})"
-
-
-def _shape_found(data: Form) -> str:
-    if isinstance(data, PackedSequence):
-        return str(tuple(data.data.shape))
-    return str(tuple(data.values.shape if isinstance(data, SequenceBatch) else data.shape))

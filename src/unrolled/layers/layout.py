@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
+
+
+class _derived(Generic[T]):  # noqa: N801
+    """``functools.cached_property`` without the lock that it has in Python 3.11, which torch cannot trace."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, layout: Any, _: type | None = None) -> T:
+        value = self._compute(layout)
+        # What an object holds under a name comes before this method.
+        layout.__dict__[self._name] = value
+        return value
 
 
 class Layout:
@@ -57,73 +74,94 @@ class Layout:
         if rank is not None:
             self._rank = rank.to("cpu")
 
-    @cached_property
+    @classmethod
+    def dense(cls, batch: int, steps: int, *, device: torch.device | None = None) -> Layout:
+        """``batch`` sequences of ``steps`` tokens each."""
+        layout = cls.__new__(cls)
+        layout.lengths = torch.full((batch,), steps, dtype=torch.int64, device="cpu")
+        layout.sizes = [steps] * batch
+        layout.device = device
+        layout.batch, layout.total, layout.longest = batch, batch * steps, steps if batch else 0
+        return layout
+
+    @classmethod
+    def traced(cls, lengths: Tensor, total: int) -> Layout:
+        """Of lengths whose contents are not known yet; sorting and packing are not to be had."""
+        layout = cls.__new__(cls)
+        layout.lengths, layout.device = lengths, lengths.device
+        layout.batch, layout.total = lengths.shape[0], total
+        return layout
+
+    @_derived
     def _starts(self) -> Tensor:
         return self.lengths.cumsum(0) - self.lengths
 
-    @cached_property
+    @_derived
     def _sequence(self) -> Tensor:
-        return torch.repeat_interleave(torch.arange(self.batch), self.lengths, output_size=self.total)
+        sequences = torch.arange(self.batch, device=self.lengths.device)
+        return torch.repeat_interleave(sequences, self.lengths, output_size=self.total)
 
-    @cached_property
+    @_derived
     def _step(self) -> Tensor:
-        return torch.arange(self.total) - self._starts[self._sequence]
+        return torch.arange(self.total, device=self.lengths.device) - self._starts[self._sequence]
 
-    @cached_property
+    @_derived
     def _rank(self) -> Tensor:
         return torch.argsort(torch.argsort(self.lengths, descending=True, stable=True))
 
-    @cached_property
+    @_derived
     def sequence(self) -> Tensor:
         """``(total,)`` the sequence of each token."""
         return self._sequence.to(self.device)
 
-    @cached_property
+    @_derived
     def first(self) -> Tensor:
         """``(batch,)`` the first token of each sequence; not meaningful for an empty one."""
         return self._starts.to(self.device)
 
-    @cached_property
+    @_derived
     def last(self) -> Tensor:
         """``(batch,)`` the last token of each sequence; not meaningful for an empty one."""
         return (self._starts + self.lengths - 1).to(self.device)
 
-    @cached_property
+    @_derived
     def empty(self) -> Tensor:
         """``(batch, 1)`` bool, true where a sequence has no token."""
         return (self.lengths == 0)[:, None].to(self.device)
 
-    @cached_property
+    @_derived
     def reversed(self) -> Tensor:
         """``(total,)`` slots of the batch with each sequence back to front. It is its own inverse."""
         mirror = 2 * self._starts + self.lengths - 1
-        return (mirror[self._sequence] - torch.arange(self.total)).to(self.device)
+        token = torch.arange(self.total, device=self.lengths.device)
+        return (mirror[self._sequence] - token).to(self.device)
 
-    @cached_property
+    @_derived
     def batch_sizes(self) -> Tensor:
         """``(longest,)`` int64 on the CPU: the number of sequences that have a step ``t``."""
         ended = torch.bincount(self.lengths, minlength=self.longest + 1)[: self.longest]
         return self.batch - ended.cumsum(0)
 
-    @cached_property
+    @_derived
     def packed(self) -> Tensor:
         """``(total,)`` slots by time step, longest sequence first, as in torch's ``PackedSequence.data``."""
         step_starts = self.batch_sizes.cumsum(0) - self.batch_sizes
         return (step_starts[self._step] + self._rank[self._sequence]).to(self.device)
 
-    @cached_property
+    @_derived
     def by_length(self) -> Tensor:
         """``(batch,)`` the sequences sorted by length, longest first."""
         return torch.argsort(self._rank).to(self.device)
 
-    @cached_property
+    @_derived
     def rank(self) -> Tensor:
         """``(batch,)`` the place of each sequence in :attr:`by_length`."""
         return self._rank.to(self.device)
 
     def padded(self, steps: int) -> Tensor:
         """``(total,)`` slots in ``(batch, steps)`` flattened; ``steps`` is at least the longest length."""
-        return (self._sequence * steps + self._step).to(self.device)
+        is_token = torch.arange(steps) < self.lengths[:, None]
+        return is_token.view(-1).nonzero().view(-1).to(self.device)
 
 
 def take(values: Tensor, slots: Tensor) -> Tensor:
@@ -133,4 +171,4 @@ def take(values: Tensor, slots: Tensor) -> Tensor:
 
 def place(values: Tensor, slots: Tensor, count: int) -> Tensor:
     """The inverse of :func:`take`: row ``k`` goes to row ``slots[k]`` of ``count``; other rows are zero."""
-    return values.new_zeros(count, *values.shape[1:]).index_copy(0, slots, values)
+    return values.new_zeros(count, *values.shape[1:]).index_copy_(0, slots, values)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unrolled.layers.layout import Layout, take
+from unrolled.layers.traced import is_traced
 
 Lengths: TypeAlias = Layout | Tensor | np.ndarray | Sequence[int]
 
@@ -24,8 +25,10 @@ def layout_of(values: Tensor, lengths: Lengths) -> Layout:
     Raises:
         ValueError: if the lengths do not add up to the number of values.
     """
+    if is_traced() and isinstance(lengths, Tensor):
+        return Layout.traced(lengths.to(values.device), values.shape[0])
     layout = lengths if isinstance(lengths, Layout) else Layout(lengths, device=values.device)
-    if values.dim() == 0 or layout.total != len(values):
+    if values.dim() == 0 or layout.total != values.shape[0]:
         raise ValueError(
             f"expected values of shape (total, ...) with total = sum(lengths) = {layout.total}, "
             f"got shape {tuple(values.shape)}"

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.cells import CellWeights, Kind
 from unrolled.errors import OptionError
 from unrolled.layers.inputs import FormT, Ragged, read_input
-from unrolled.layers.layout import Layout
 from unrolled.layers.library import library_stack
-from unrolled.layers.scan import TIERS, Tier, recurrent_scan
+from unrolled.layers.scan import TIERS, Tier
+from unrolled.layers.traced import Traced, is_traced, read_traced
 
 
 class RecurrentLayer(nn.RNNBase):
@@ -95,9 +96,17 @@ class RecurrentLayer(nn.RNNBase):
 
     def weights(self, layer: int, direction: int) -> CellWeights:
         """The weights of one layer (0 is the first) and direction (0 forward, 1 backward)."""
-        suffix = f"l{layer}_reverse" if direction else f"l{layer}"
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return CellWeights(*(getattr(self, f"{name}_{suffix}") for name in names[: 4 if self.bias else 2]))
+        return self._cell_weights()[layer][direction]
+
+    def _cell_weights(self) -> list[list[CellWeights]]:
+        # Looking into the dictionary spares half a microsecond a weight; a parametrized one is not there.
+        own = self._parameters
+        found = [
+            CellWeights(*(own[name] if name in own else getattr(self, name) for name in names))
+            for names in self._all_weights
+        ]
+        directions = 2 if self.bidirectional else 1
+        return [found[row : row + directions] for row in range(0, len(found), directions)]
 
     def _run(
         self,
@@ -106,26 +115,40 @@ class RecurrentLayer(nn.RNNBase):
         lengths: Tensor | np.ndarray | Sequence[int] | None,
     ) -> tuple[FormT, list[Tensor]]:
         """The whole layer: from ``h0`` (and ``c0``) as the user gave them to output and final states."""
-        ragged = read_input(data, lengths, input_size=self.input_size, batch_first=self.batch_first)
-        self._check_dtype(ragged.values)
+        batch: Ragged | Traced
+        if not is_traced():
+            batch = read_input(data, lengths, input_size=self.input_size, batch_first=self.batch_first)
+        elif not isinstance(data, PackedSequence):
+            batch = read_traced(data, lengths, input_size=self.input_size, batch_first=self.batch_first)
+        elif torch.compiler.is_compiling():
+            # The shapes depend on the contents of a PackedSequence: a break of the graph.
+            run = torch.compiler.disable(self._run)  # type: ignore[no-untyped-call]
+            return cast(tuple[FormT, list[Tensor]], run(data, states, lengths))
+        else:
+            raise TypeError(
+                "a PackedSequence cannot be traced; use a SequenceBatch, or a tensor with lengths"
+            )
+        self._check_dtype(batch.values)
         initial = [
-            self._initial(state, name, ragged) for state, name in zip(states, ("h0", "c0"), strict=False)
+            self._initial(state, name, batch) for state, name in zip(states, ("h0", "c0"), strict=False)
         ]
-        out, finals = self._stack(ragged.values, ragged.layout, initial)
-        if not ragged.batched:
+        out, finals = self._stack(batch, initial)
+        if not batch.batched:
             finals = [final.squeeze(1) for final in finals]
-        return cast(FormT, ragged.restore(out)), finals
+        return cast(FormT, batch.restore(out)), finals
 
-    def _stack(self, x: Tensor, layout: Layout, initial: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def _stack(self, batch: Ragged | Traced, initial: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        x = batch.values
         h0, c0 = initial[0], initial[1] if len(initial) == 2 else None
-        directions = 2 if self.bidirectional else 1
-        weights = [[self.weights(layer, d) for d in range(directions)] for layer in range(self.num_layers)]
+        weights = self._cell_weights()
         variational = self.recurrent_dropout if self.training else 0.0
-        if x.is_cuda and not variational and self.tier in ("auto", "torch"):
+        if (
+            isinstance(batch, Ragged) and x.is_cuda and not variational and self.tier in ("auto", "torch")
+        ):  # fmt: skip
             out, h_n, c_n = library_stack(
                 self.kind,
-                x,
-                layout,
+                x.flatten(0, -2),
+                batch.layout,
                 h0,
                 c0,
                 [weight for layer in weights for w in layer for weight in w if weight is not None],
@@ -135,40 +158,37 @@ class RecurrentLayer(nn.RNNBase):
                 dropout=self.dropout,
                 training=self.training,
             )
-            return out, [h_n] if c_n is None else [h_n, c_n]
+            return out.view(*x.shape[:-1], -1), [h_n] if c_n is None else [h_n, c_n]
 
+        one = self.num_layers == 1
+        directions = 2 if self.bidirectional else 1
         finals: list[list[Tensor]] = []
         for layer in range(self.num_layers):
-            if layer > 0:
+            if layer > 0 and self.dropout:
                 x = F.dropout(x, self.dropout, self.training)
             rows = slice(layer * directions, (layer + 1) * directions)
-            x, h_n, c_n = recurrent_scan(
-                self.kind,
-                x,
-                layout,
-                h0[rows],
-                None if c0 is None else c0[rows],
-                weights[layer],
-                mask=_variational_mask(h0[rows], variational) if variational else None,
-                tier=self.tier,
+            h0_here, c0_here = h0 if one else h0[rows], c0 if one or c0 is None else c0[rows]
+            mask = _variational_mask(h0_here, variational) if variational else None
+            x, h_n, c_n = batch.scan(
+                self.kind, x, h0_here, c0_here, weights[layer], mask=mask, tier=self.tier
             )
             finals.append([h_n] if c_n is None else [h_n, c_n])
-        return x, [torch.cat(states) for states in zip(*finals, strict=True)]
+        return x, finals[0] if one else [torch.cat(states) for states in zip(*finals, strict=True)]
 
-    def _initial(self, state: Tensor | None, name: str, ragged: Ragged) -> Tensor:
+    def _initial(self, state: Tensor | None, name: str, given: Ragged | Traced) -> Tensor:
         rows = self.num_layers * (2 if self.bidirectional else 1)
-        batch = ragged.layout.batch
+        batch = given.batch
         if state is None:
-            return ragged.values.new_zeros(rows, batch, self.hidden_size)
+            return given.values.new_zeros(rows, batch, self.hidden_size)
         if not isinstance(state, Tensor):
             raise TypeError(f"expected {name} as a tensor, got {type(state).__name__}")
-        expected = (rows, batch, self.hidden_size) if ragged.batched else (rows, self.hidden_size)
+        expected = (rows, batch, self.hidden_size) if given.batched else (rows, self.hidden_size)
         if tuple(state.shape) != expected:
             axes = (
-                "(layers * directions, batch, hidden)" if ragged.batched else "(layers * directions, hidden)"
+                "(layers * directions, batch, hidden)" if given.batched else "(layers * directions, hidden)"
             )
             raise ValueError(f"expected {name} of shape {expected} = {axes}, got {tuple(state.shape)}")
-        return state if ragged.batched else state.unsqueeze(1)
+        return state if given.batched else state.unsqueeze(1)
 
     def _check_dtype(self, values: Tensor) -> None:
         weight = self.weight_ih_l0

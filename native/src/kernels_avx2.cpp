@@ -13,6 +13,7 @@ using S = Avx2;
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"
+#include "peak.inc.h"
 #include "table.inc.h"
 
 }  // namespace

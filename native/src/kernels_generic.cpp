@@ -13,6 +13,7 @@ using S = Generic<float>;
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"
+#include "peak.inc.h"
 #include "table.inc.h"
 }  // namespace f32
 
@@ -22,6 +23,7 @@ using S = Generic<double>;
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"
+#include "peak.inc.h"
 #include "table.inc.h"
 }  // namespace f64
 

@@ -33,7 +33,7 @@ from unrolled.engine.library import (
     simd,
     simd_choices,
 )
-from unrolled.engine.linear import embedding_bag, gather, linear, linear_weight_gradient
+from unrolled.engine.linear import embedding_bag, gather, linear, linear_weight_gradient, peak_flops
 from unrolled.engine.scan import Saved, Scan, ScanGradients, backward, forward
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "linear",
     "linear_weight_gradient",
     "notify_missing",
+    "peak_flops",
     "prepare",
     "reason",
     "set_num_threads",

@@ -60,6 +60,16 @@ def gather(table: Array, ids: Array) -> Array:
     return out
 
 
+def peak_flops() -> float:
+    """Floating-point operations a second of the engine's threads on registers alone, in float32: what the speed
+    of a layer can be measured against. Takes some milliseconds.
+
+    Raises:
+        RuntimeError: without the extension.
+    """
+    return float(library.native().peak_f32(library.get_num_threads(), library.isa_number()))
+
+
 def embedding_bag(table: Array, rows: Array, lengths: Array) -> Array:
     """Sums of table rows, one sum a token.
 

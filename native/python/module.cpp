@@ -77,7 +77,7 @@ void forward(int kind, int64_t hidden, int64_t input, nb::handle lengths, int64_
 }
 
 template <class T>
-Packed<T> pack(int kind, int64_t hidden, int64_t input, nb::list directions, int isa) {
+Packed<T> pack(int kind, int64_t hidden, int64_t input, nb::list directions, int isa, int precision) {
     std::vector<unrolled::Forward<T>> calls;
     for (nb::handle item : directions) {
         nb::tuple a = nb::cast<nb::tuple>(item);
@@ -91,7 +91,8 @@ Packed<T> pack(int kind, int64_t hidden, int64_t input, nb::list directions, int
         f.b_hh = elements<const T>(a[3]);
         calls.push_back(f);
     }
-    return {unrolled::pack_layer(calls.data(), static_cast<int>(calls.size()), static_cast<unrolled::Isa>(isa))};
+    return {unrolled::pack_layer(calls.data(), static_cast<int>(calls.size()), static_cast<unrolled::Isa>(isa),
+                                 static_cast<unrolled::Precision>(precision))};
 }
 
 template <class T>

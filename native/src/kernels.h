@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "team.h"
 #include "unrolled/engine.h"
 
 namespace unrolled {
@@ -32,8 +33,10 @@ struct ScanForward {
     const int64_t* first;       // (rows,) token of step 0
     int64_t token_step;         // +1, or -1 for the reverse direction
 
-    const T* packed_w_hh;       // gate panels (plain panels for RNN)
+    Precision precision;        // of the packed weights: T, or reduced as in reduced.inc.h
+    const void* packed_w_hh;    // gate panels (plain panels for RNN)
     const T* packed_b_hh;       // bias in the same order, zeros if none
+    const T* scales_hh;         // int8: scale of each column in the same order
     const T* h0;                // (batch, H) or null
     const T* c0;
     const T* h_mask;
@@ -51,14 +54,23 @@ struct ScanForward {
     const T* x;
     int64_t x_stride;
     const int32_t* lookup;
-    const T* packed_w_ih;       // plain panels over G*H columns
+    const void* packed_w_ih;    // plain panels over G*H columns
+    const T* scales_ih;
     const T* packed_b_ih;       // padded to full panels, or null
     int64_t chunk;              // time steps projected at once
     bool compact;               // xw is a private buffer of rows*chunk rows instead of one row a token
 
-    T* state;                   // scratch, forward_state() elements
-    const T** row_pointers;     // scratch, 2 * rows * chunk pointers
+    T* state;                   // scratch, forward_state() elements; shared by a team
+    const T** row_pointers;     // scratch, rows * chunk pointers
+    void* operands;             // scratch, rows * chunk times kOperandBytes
+    int16_t* quantised;         // scratch, int8: rows * chunk * (input + 1) or rows * (H + 1) elements, the larger
+
+    // A team of threads may share the scan of few sequences: each computes its part of the units.
+    Team* team;                 // null if members is 1
+    int member, members;
 };
+
+constexpr int64_t kOperandBytes = 16;  // a row as the widest of the policies in reduced.inc.h holds it
 
 template <class T>
 struct ScanBackward {
@@ -133,6 +145,8 @@ struct Kernels {
     void (*pack_plain)(T* packed, const T* w, int64_t ldw, int64_t columns, int64_t k, bool transposed,
                        const T* w2, int64_t ldw2, int64_t k2);
     void (*pack_gate_bias)(T* packed, const T* bias, int64_t hidden, int gates);
+    // Packed weights again, with less precision: `columns` as packed, of `gates` vectors a panel (1: plain panels).
+    void (*reduce_panels)(Precision precision, const T* panels, int64_t columns, int64_t k, int gates, void* reduced, T* scales);
     void (*scan_forward)(const ScanForward<T>&);
     void (*scan_backward)(const ScanBackward<T>&);
     void (*product)(const Product<T>&);

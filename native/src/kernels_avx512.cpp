@@ -1,6 +1,7 @@
 // Compiled with the flags of this instruction set: nothing here may be visible to other files but the table, because
 // the linker would be free to let a plain processor run it.
 #include <cstring>
+#include <type_traits>
 
 #include "kernels.h"
 #include "simd_avx512.h"
@@ -10,6 +11,7 @@ namespace {
 
 using S = Avx512;
 #include "product.inc.h"
+#include "reduced.inc.h"
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"

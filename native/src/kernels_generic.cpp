@@ -1,5 +1,6 @@
 // The kernels for any processor, in float32 and in float64 (which the gradient checks use).
 #include <cstring>
+#include <type_traits>
 
 #include "kernels.h"
 #include "simd_generic.h"
@@ -10,6 +11,7 @@ namespace {
 namespace f32 {
 using S = Generic<float>;
 #include "product.inc.h"
+#include "reduced.inc.h"
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"
@@ -20,6 +22,7 @@ using S = Generic<float>;
 namespace f64 {
 using S = Generic<double>;
 #include "product.inc.h"
+#include "reduced.inc.h"
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"

@@ -56,42 +56,13 @@ UNROLLED_INLINE void accumulate(V (&acc)[MR][NV], const T* const (&a)[MR], const
         multiply_add<MR, NV>(acc, [&](int r) { return rows[r][k]; }, panel);
 }
 
-// acc[r][j] = bias[j] + sum over k of a[r][k] * panel[k][j].
+// Every row's sums begin with the bias; null for zeros.
 template <int MR, int NV>
-UNROLLED_INLINE void biased_product_here(V (&acc)[MR][NV], const T* const (&a)[MR], const T* bias, const T* panel, int64_t k_count) {
+UNROLLED_INLINE void start_at(V (&acc)[MR][NV], const T* bias) {
     UNROLLED_UNROLL
     for (int r = 0; r < MR; ++r) {
         UNROLLED_UNROLL
-        for (int j = 0; j < NV; ++j) acc[r][j] = S::load(bias + j * W);
-    }
-    accumulate<MR, NV>(acc, a, panel, k_count);
-}
-
-template <int MR, int NV>
-UNROLLED_NOINLINE void biased_product_apart(T* result, const T* const (&a)[MR], const T* bias, const T* panel, int64_t k_count) {
-    V acc[MR][NV];
-    biased_product_here<MR, NV>(acc, a, bias, panel, k_count);
-    UNROLLED_UNROLL
-    for (int r = 0; r < MR; ++r) {
-        UNROLLED_UNROLL
-        for (int j = 0; j < NV; ++j) S::store(result + (r * NV + j) * W, acc[r][j]);
-    }
-}
-
-// The same, followed by code that needs registers of its own. With 16 of them a compiler that sees both at once keeps
-// some of the sums in memory throughout the loop; so there the loop is a function apart.
-template <int MR, int NV>
-UNROLLED_INLINE void biased_product(V (&acc)[MR][NV], const T* const (&a)[MR], const T* bias, const T* panel, int64_t k_count) {
-    if constexpr (S::registers >= 32) {
-        biased_product_here<MR, NV>(acc, a, bias, panel, k_count);
-    } else {
-        alignas(64) T sums[MR * NV * W];
-        biased_product_apart<MR, NV>(sums, a, bias, panel, k_count);
-        UNROLLED_UNROLL
-        for (int r = 0; r < MR; ++r) {
-            UNROLLED_UNROLL
-            for (int j = 0; j < NV; ++j) acc[r][j] = S::load(sums + (r * NV + j) * W);
-        }
+        for (int j = 0; j < NV; ++j) acc[r][j] = bias ? S::load(bias + j * W) : S::zero();
     }
 }
 
@@ -183,11 +154,8 @@ struct ProductTile {
         const T* a[MR];
         V acc[MR][NV];
         UNROLLED_UNROLL
-        for (int r = 0; r < MR; ++r) {
-            a[r] = s.a1[row + r];
-            UNROLLED_UNROLL
-            for (int j = 0; j < NV; ++j) acc[r][j] = s.bias ? S::load(s.bias + column + j * W) : S::zero();
-        }
+        for (int r = 0; r < MR; ++r) a[r] = s.a1[row + r];
+        start_at<MR, NV>(acc, s.bias ? s.bias + column : nullptr);
         accumulate<MR, NV>(acc, a, panel, s.k1);
         if (s.k2 > 0) {
             UNROLLED_UNROLL

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "portability.h"
 
@@ -66,6 +67,38 @@ struct Avx2 {
         const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
         return _mm256_div_ps(set(1.0f), fma(p, _mm256_castsi256_ps(exponent), set(1.0f)));
     }
+    // Pairs of neighbouring k, see reduced.inc.h.
+    using I = __m256i;
+    using Pairs = __m256i;
+    static UNROLLED_INLINE I zero_int() { return _mm256_setzero_si256(); }
+    static UNROLLED_INLINE Pairs set_pair(const int16_t* p) {
+        int32_t both;
+        std::memcpy(&both, p, sizeof both);
+        return _mm256_set1_epi32(both);
+    }
+    static UNROLLED_INLINE Pairs load_pairs(const int8_t* p) {
+        return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
+    static UNROLLED_INLINE I add_products(I sum, Pairs a, Pairs b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+    static UNROLLED_INLINE V to_float(I sum) { return _mm256_cvtepi32_ps(sum); }
+    static UNROLLED_INLINE void load_bfloat16_pairs(const uint16_t* p, V& first, V& second) {
+        const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+        first = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
+        second = _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
+    }
+    static UNROLLED_INLINE V max(V a, V b) { return _mm256_max_ps(a, b); }
+    static UNROLLED_INLINE void store_int16(int16_t* p, V v, int64_t n) {  // rounded to nearest
+        const __m256i wide = _mm256_cvtps_epi32(v);
+        const __m128i narrow = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+        if (n >= 8) {
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow);
+        } else {
+            alignas(16) int16_t lanes[8];
+            _mm_store_si128(reinterpret_cast<__m128i*>(lanes), narrow);
+            for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+        }
+    }
+
     static UNROLLED_INLINE V tanh(V x) { return fma(set(2.0f), sigmoid(add(x, x)), set(-1.0f)); }
 };
 

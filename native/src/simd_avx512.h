@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "portability.h"
 
@@ -55,6 +56,30 @@ struct Avx512 {
         const V q = _mm512_rcp14_ps(d);
         return mul(q, _mm512_fnmadd_ps(d, q, set(2.0f)));  // one Newton step: 14 bits to 24
     }
+    // Pairs of neighbouring k, see reduced.inc.h.
+    using I = __m512i;
+    using Pairs = __m512i;
+    static UNROLLED_INLINE I zero_int() { return _mm512_setzero_si512(); }
+    static UNROLLED_INLINE Pairs set_pair(const int16_t* p) {
+        int32_t both;
+        std::memcpy(&both, p, sizeof both);
+        return _mm512_set1_epi32(both);
+    }
+    static UNROLLED_INLINE Pairs load_pairs(const int8_t* p) {
+        return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
+    static UNROLLED_INLINE I add_products(I sum, Pairs a, Pairs b) { return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)); }
+    static UNROLLED_INLINE V to_float(I sum) { return _mm512_cvtepi32_ps(sum); }
+    static UNROLLED_INLINE void load_bfloat16_pairs(const uint16_t* p, V& first, V& second) {
+        const __m512i both = _mm512_loadu_si512(p);
+        first = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
+        second = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
+    }
+    static UNROLLED_INLINE V max(V a, V b) { return _mm512_max_ps(a, b); }
+    static UNROLLED_INLINE void store_int16(int16_t* p, V v, int64_t n) {  // rounded to nearest
+        _mm256_mask_storeu_epi16(p, mask(n), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
+    }
+
     static UNROLLED_INLINE V tanh(V x) { return fma(set(2.0f), sigmoid(add(x, x)), set(-1.0f)); }
 };
 

@@ -101,6 +101,53 @@ struct Generic {
     }
     static UNROLLED_INLINE V sigmoid(V x);
     static UNROLLED_INLINE V tanh(V x);
+
+    // Pairs of neighbouring k, see reduced.inc.h.
+    struct I {
+        int32_t lane[width];
+    };
+    struct Pairs {
+        int16_t lane[2 * width];
+    };
+    static UNROLLED_INLINE I zero_int() { return {}; }
+    static UNROLLED_INLINE Pairs set_pair(const int16_t* p) {
+        Pairs pairs;
+        for (int i = 0; i < width; ++i) std::memcpy(pairs.lane + 2 * i, p, 2 * sizeof *p);
+        return pairs;
+    }
+    static UNROLLED_INLINE Pairs load_pairs(const int8_t* p) {
+        Pairs pairs;
+        for (int i = 0; i < 2 * width; ++i) pairs.lane[i] = p[i];
+        return pairs;
+    }
+    static UNROLLED_INLINE I add_products(I sum, const Pairs& a, const Pairs& b) {
+        for (int i = 0; i < width; ++i) sum.lane[i] += a.lane[2 * i] * b.lane[2 * i] + a.lane[2 * i + 1] * b.lane[2 * i + 1];
+        return sum;
+    }
+    static UNROLLED_INLINE V to_float(const I& sum) {
+        V v = zero();
+        for (int i = 0; i < width; ++i) v[i] = static_cast<T>(sum.lane[i]);
+        return v;
+    }
+    static UNROLLED_INLINE void load_bfloat16_pairs(const uint16_t* p, V& first, V& second) {
+        for (int i = 0; i < width; ++i) {
+            uint32_t bits[2] = {static_cast<uint32_t>(p[2 * i]) << 16, static_cast<uint32_t>(p[2 * i + 1]) << 16};
+            float values[2];
+            std::memcpy(values, bits, sizeof values);
+            first[i] = values[0];
+            second[i] = values[1];
+        }
+    }
+    static UNROLLED_INLINE V max(V a, V b) {
+        for (int i = 0; i < width; ++i) a[i] = a[i] > b[i] ? a[i] : b[i];
+        return a;
+    }
+    static UNROLLED_INLINE void store_int16(int16_t* p, V v, int64_t n) {  // rounded to nearest
+        for (int i = 0; i < width && i < n; ++i) {
+            const T x = v[i];
+            p[i] = static_cast<int16_t>(x >= T(-32768) && x <= T(32767) ? std::nearbyint(x) : T(0));
+        }
+    }
 };
 
 template <>

@@ -7,6 +7,7 @@ Kernels<T> make_kernels(Isa isa) {
     table.pack_gates = &pack_gates;
     table.pack_plain = &pack_plain;
     table.pack_gate_bias = &pack_gate_bias;
+    table.reduce_panels = &reduce_panels;
     table.scan_forward = &scan_forward;
     table.scan_backward = &scan_backward;
     table.product = &product;

@@ -29,6 +29,10 @@ enum class Kind : int { rnn_tanh = 0, rnn_relu = 1, lstm = 2, gru = 3 };
 
 enum class Isa : int { generic = 0, avx2 = 1, avx512 = 2 };
 
+// Of the weights in a PackedLayer. bfloat16 keeps 8 bits of each weight and halves the bytes; int8 keeps 7, with a scale for
+// each row of w_ih and w_hh, and quarters them. Inputs, states and outputs stay T; only predictions use it.
+enum class Precision : int { full = 0, bfloat16 = 1, int8 = 2 };
+
 inline int gate_count(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
 
 // The weights of a layer in the order in which the scan reads them, for predictions that use them again and again.
@@ -112,11 +116,13 @@ struct Backward {
                                         // pointer in each: it receives the sum.
 };
 
-// Packs w_hh, b_hh, w_ih and b_ih of one or two directions; nothing else of them is read.
+// Packs w_hh, b_hh, w_ih and b_ih of one or two directions; nothing else of them is read. A reduced precision is for float.
 template <class T>
-std::shared_ptr<const PackedLayer<T>> pack_layer(const Forward<T>* directions, int count, Isa isa);
+std::shared_ptr<const PackedLayer<T>> pack_layer(const Forward<T>* directions, int count, Isa isa,
+                                                 Precision precision = Precision::full);
 
-// Run one or two directions of a layer side by side on up to `threads` threads. All directions share batch, total,
+// Run one or two directions of a layer side by side on up to `threads` threads, which share out the sequences, or the units
+// where there are few sequences. All directions share batch, total,
 // hidden and lengths. `packed`, if not null, stands for the weights (which may then be null) and for `isa`, and must
 // come from the same kind, hidden and input. Throws std::bad_alloc only.
 template <class T>

@@ -14,8 +14,10 @@ sequence 1, and so on. Results do not depend on the number of threads, bit for b
 
 from unrolled.engine.english import split_english
 from unrolled.engine.layer import (
+    PRECISIONS,
     LayerGradients,
     LayerResult,
+    Precision,
     PreparedWeights,
     Weights,
     infer_layer,
@@ -37,8 +39,10 @@ from unrolled.engine.linear import embedding_bag, gather, linear, linear_weight_
 from unrolled.engine.scan import Saved, Scan, ScanGradients, backward, forward
 
 __all__ = [
+    "PRECISIONS",
     "LayerGradients",
     "LayerResult",
+    "Precision",
     "PreparedWeights",
     "Saved",
     "Scan",

@@ -5,26 +5,15 @@
 #include <mutex>
 #include <thread>
 
+#include "relax.h"
 #include "unrolled/engine.h"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <dlfcn.h>
 #include <pthread.h>
 #endif
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
-
 namespace unrolled {
 namespace {
-
-inline void relax() {
-#if defined(__x86_64__) || defined(_M_X64)
-    _mm_pause();
-#elif defined(__aarch64__) && defined(__GNUC__)
-    asm volatile("yield");
-#endif
-}
 
 struct Job {
     TaskFunction function;

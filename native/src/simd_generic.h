@@ -101,6 +101,11 @@ struct Generic {
     }
     static UNROLLED_INLINE V sigmoid(V x);
     static UNROLLED_INLINE V tanh(V x);
+    static UNROLLED_INLINE T sum(V v) {  // of all lanes
+        T total = T(0);
+        for (int i = 0; i < width; ++i) total += v[i];
+        return total;
+    }
 };
 
 template <>

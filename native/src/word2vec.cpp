@@ -17,6 +17,7 @@
 namespace unrolled {
 namespace {
 
+constexpr int kWindowsAThread = 8;  // of a round: with fewer a thread would wait more than it works
 constexpr int kLossEvery = 16;  // windows between two of which the loss is computed
 
 const Word2vecKernels& kernels_of(Isa isa) {
@@ -380,7 +381,10 @@ Word2vecReport word2vec_train(const Word2vec& model, int64_t epoch, int64_t firs
                               Isa isa) {
     const Word2vecKernels& kernels = kernels_of(isa);
     threads = std::max(1, threads);
-    if (lanes > 0) return train_in_lanes(model, epoch, first, last, std::min(threads, lanes), lanes, kernels);
+    if (lanes > 0) {
+        const int useful = std::max(1, lanes / kWindowsAThread);
+        return train_in_lanes(model, epoch, first, last, std::min(threads, useful), lanes, kernels);
+    }
     return train_lock_free(model, epoch, first, last, threads, kernels);
 }
 

@@ -87,7 +87,7 @@ public:
     }
 
 private:
-    static constexpr int kLongest = 10000;  // kept words; what a longer sentence has beyond is a sentence of its own
+    static constexpr int kLongest = 1024;   // kept words; what a longer sentence has beyond is a sentence of its own
 
     // The next sentence with at least two words left after subsampling; none at the end of the chunk.
     void sentence() {

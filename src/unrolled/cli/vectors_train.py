@@ -26,8 +26,8 @@ Train word vectors on TEXT, and save them as a folder.
 
 TEXT are files or folders of plain text, a sentence or paragraph a line, also .gz, or - for standard input.
 The text is read once and need not fit into memory. Ctrl-C and crashes lose little: the same command with
---resume goes on. The same text, options and seed give the same vectors, on any number of threads; --fast gives
-that up for speed.
+--resume goes on. The same text, options and seed give the same vectors, on any number of threads; --fast
+gives that up for speed.
 """
 
 _EXAMPLES = """\
@@ -100,7 +100,7 @@ class VectorScreen:
         self._task: TaskID | None = None
         self._epoch = 0
         self._tokens = 0
-        self._began = self._epoch_began = time.monotonic()
+        self._began = self._epoch_began = self._stepped = time.monotonic()
         self._epoch_tokens = 0
         self._losses: list[float] = []
 
@@ -128,6 +128,7 @@ class VectorScreen:
         if self._epoch and epoch != self._epoch:
             self._line()
         self._epoch = epoch
+        self._stepped = time.monotonic()
         self._tokens += tokens
         self._epoch_tokens += tokens
         self._losses.append(loss)
@@ -160,14 +161,14 @@ class VectorScreen:
         )
 
     def _line(self) -> None:
-        seconds = time.monotonic() - self._epoch_began
+        seconds = self._stepped - self._epoch_began
         known = [loss for loss in self._losses if loss == loss]
         loss = f"{sum(known) / len(known):.4f}" if known else "unknown"
         rate = self._epoch_tokens / max(seconds, 1e-9)
         self._console.print(
             f"epoch {self._epoch:>3}  loss {loss}  {rate:>12,.0f} words/s  {duration(seconds):>7}"
         )
-        self._losses, self._epoch_tokens, self._epoch_began = [], 0, time.monotonic()
+        self._losses, self._epoch_tokens, self._epoch_began = [], 0, self._stepped
 
     def _open(self, what: str, total: int | None, done: int = 0) -> None:
         if self._bar is not None:

@@ -37,7 +37,7 @@ def read_table(path: str | Path) -> VectorTable:
     if kind == "safetensors":
         return _read_safetensors(place)
     file = VectorFile(place)
-    table = np.empty((file.count or 1024, file.dim), dtype=np.float32)
+    table = np.empty((file.room, file.dim), dtype=np.float32)
     index: dict[str, int] = {}
     for words, vectors in file.rows():
         for word, vector in zip(words, vectors, strict=True):

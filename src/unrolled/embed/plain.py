@@ -10,14 +10,15 @@ import numpy as np
 
 from unrolled.engine.word2vec import Word2vecModel
 
-_STEP = 256  # predictions whose gradients are taken together
+_PAIRS = 4  # of a window and step, about: skip-gram predicts from each neighbour
 
 
 def train_plain(
-    model: Word2vecModel, order: np.ndarray, epoch: int, first: int, last: int
+    model: Word2vecModel, order: np.ndarray, epoch: int, first: int, last: int, *, lanes: int
 ) -> tuple[int, float]:
     """What :func:`unrolled.engine.word2vec.train_word2vec` does, with the same arguments and results."""
     windows, losses, loss = 0, 0, 0.0
+    step = lanes if model.cbow else lanes * _PAIRS
     for place in range(first, last):
         random = np.random.default_rng((model.seed, epoch, place))
         words, sentences = _sentences(model, int(order[place]), random)
@@ -26,8 +27,8 @@ def train_plain(
         done = (epoch + place / model.chunks) / model.epochs
         rate = model.rate_first + (model.rate_last - model.rate_first) * done
         inputs, starts, targets = _inputs(model, words, centres, neighbours)
-        for begin in range(0, len(targets), _STEP):
-            end = min(begin + _STEP, len(targets))
+        for begin in range(0, len(targets), step):
+            end = min(begin + step, len(targets))
             rows = inputs[starts[begin] : starts[end]]
             counts = np.diff(starts[begin : end + 1])
             loss += learn(
@@ -72,9 +73,17 @@ def learn(
     # log(1 + exp(-x)) for the score of the right answer
     loss = float((np.logaddexp(0.0, np.where(labels, -scores, scores)) * used).sum())
     g = (rate * (labels - 0.5 * (np.tanh(0.5 * scores) + 1.0)) * used).astype(input.dtype)
-    np.add.at(input, rows, np.repeat(np.einsum("nk,nkd->nd", g, w), counts, axis=0))
-    np.add.at(output, outputs.ravel(), (g[:, :, None] * h[:, None, :]).reshape(-1, h.shape[1]))
+    _add_rows(input, rows, np.repeat(np.einsum("nk,nkd->nd", g, w), counts, axis=0))
+    _add_rows(output, outputs.ravel(), (g[:, :, None] * h[:, None, :]).reshape(-1, h.shape[1]))
     return loss
+
+
+def _add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
+    """``np.add.at``, several times faster: the values of a row are summed first."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    table[ordered[first]] += np.add.reduceat(values[order], first, axis=0)
 
 
 def _sentences(

@@ -6,6 +6,7 @@ Formats: word2vec text (fastText's ``.vec`` is the same), GloVe text (no header)
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ _BLOCK_LINES = 1024
 _MOST_DIM = 1 << 16
 _LONGEST_WORD = 1 << 16
 _SAMPLE_LINES = 200
+_FIRST_ROWS = 4096
 
 
 class VectorFile:
@@ -32,7 +34,8 @@ class VectorFile:
 
     Attributes:
         dim: width of a vector.
-        count: vectors that the header claims, checked against the size of the file; ``None`` without header.
+        count: vectors that the header claims; ``None`` without header.
+        room: vectors for which memory may be taken at once: the count, if the size of the file bears it out.
         binary: word2vec's binary format.
 
     Raises:
@@ -43,6 +46,7 @@ class VectorFile:
         self._source = ByteSource(path)
         self.name = self._source.name
         self.count: int | None = None
+        self.room = _FIRST_ROWS
         head = self._source.head
         if not head.strip():
             raise DataError("the file is empty: give a file of word vectors", source=self.name)
@@ -56,7 +60,9 @@ class VectorFile:
                     f"the header says {self.count} vectors of {self.dim} numbers", source=self.name, line=1
                 )
             self.binary = not _is_text_row(rest.partition(b"\n")[0], self.dim)
-            self._refuse_claims(packed=not self._source.head_is_all and self._packed())
+            packed = not self._source.head_is_all and self._packed()
+            self._refuse_claims(packed=packed)
+            self.room = min(self.count, _FIRST_ROWS) if packed else self.count
         else:
             self.binary = False
             self.dim = self._narrowest(head)
@@ -173,12 +179,12 @@ class VectorFile:
 
     def _numbers(self, tails: list[bytes], places: list[int]) -> np.ndarray:
         """``(n, dim)`` from the numbers of some lines, all parsed at once."""
-        with warnings.catch_warnings():
-            # numpy stops at what is no number and warns: seen by the count.
+        with warnings.catch_warnings(), contextlib.suppress(ValueError):
+            # At what is no number numpy stops and warns (an error from numpy 2.3 on): seen by the count.
             warnings.simplefilter("ignore", DeprecationWarning)
             values = np.fromstring(b" ".join(tails).decode("latin-1"), dtype=np.float32, sep=" ")
-        if len(values) == len(tails) * self.dim:
-            return values.reshape(len(tails), self.dim)
+            if len(values) == len(tails) * self.dim:
+                return values.reshape(len(tails), self.dim)
         for tail, place in zip(tails, places, strict=True):
             for column, field in enumerate(tail.split(b" "), 2):
                 try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +25,8 @@ from unrolled.interrupt import StopRequest, TrainingInterrupted
 #: Places of the text that advance side by side, unless ``fast``. Fixed, because results depend on it: more
 #: lets more threads work, fewer lets each window see newer vectors.
 LANES = 64
+#: With few words every place would train the same ones, and the sum of their steps would be too long.
+_WORDS_A_LANE = 8
 #: Entries of the text that are visited as one, of short and of long texts. An epoch visits them in a random
 #: order: a text in which one topic follows the other would otherwise leave the vectors of the last one.
 CHUNK, LARGE_CHUNK = 512, 4096
@@ -231,7 +232,10 @@ class _Run:
         self.seconds = float(state["seconds"])
         first_epoch, first_place = int(state["epoch"]), int(state["place"])
         engine.notify_missing()
-        step = _engine_step(0 if options.fast else LANES) if engine.available() else train_plain
+        lanes = max(1, min(LANES, model.words // _WORDS_A_LANE))
+        step = train_word2vec if engine.available() else train_plain
+        if options.fast and engine.available():
+            lanes = 0
         share = self.counted.tokens / model.chunks
         begun = first_epoch * model.chunks + first_place
         self.progress.start(self.counted.tokens * options.epochs, int(begun * share))
@@ -243,7 +247,7 @@ class _Run:
             for place in range(first_place if epoch == first_epoch else 0, model.chunks, _CALL_CHUNKS):
                 end = min(place + _CALL_CHUNKS, model.chunks)
                 began = time.monotonic()
-                windows, mean = step(model, order, epoch, place, end)
+                windows, mean = step(model, order, epoch, place, end, lanes=lanes)
                 self.seconds += time.monotonic() - began
                 if windows:
                     total, weight = total + mean * windows, weight + windows
@@ -276,10 +280,3 @@ class _Run:
             f"{self.checkpoint.folder}: start it again with the same text and options and with resume, "
             "and it goes on from there."
         )
-
-
-def _engine_step(lanes: int) -> Callable[[Word2vecModel, np.ndarray, int, int, int], tuple[int, float]]:
-    def step(model: Word2vecModel, order: np.ndarray, epoch: int, first: int, last: int) -> tuple[int, float]:
-        return train_word2vec(model, order, epoch, first, last, lanes=lanes)
-
-    return step

@@ -351,7 +351,7 @@ class WordVectors:
             models = import_module("gensim.models")
         except ImportError:
             raise UnrolledError("to_gensim needs gensim: pip install gensim") from None
-        keyed = models.KeyedVectors(self.dim, count=len(self))
+        keyed = models.KeyedVectors(self.dim)
         keyed.add_vectors(self.words, self.vectors)
         if self.table.counts is not None:
             for word, count in zip(self.words, self.table.counts.tolist(), strict=True):

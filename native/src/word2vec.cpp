@@ -302,8 +302,8 @@ std::vector<Word2vecReport> reports_of(const std::vector<Part>& parts) {
 
 // One place in the corpus: what a thread, or a lane, works on.
 struct Place {
-    Place(const Word2vec& m, const Word2vecKernels& kernels, const Sizes& sizes, int64_t epoch)
-        : reader(m, epoch), learner(m, kernels, sizes) {}
+    Place(const Word2vec& m, const Word2vecKernels& kernels, const Sizes& sizes, int64_t epoch, bool fetches)
+        : reader(m, epoch, fetches), learner(m, kernels, sizes) {}
     Word2vecReader reader;
     Learner learner;
     Lane lane;
@@ -313,7 +313,7 @@ Word2vecReport train_lock_free(const Word2vec& m, int64_t epoch, int64_t first, 
                                const Word2vecKernels& kernels) {
     const Sizes sizes(m);
     std::vector<std::unique_ptr<Place>> places;
-    for (int i = 0; i < threads; ++i) places.push_back(std::make_unique<Place>(m, kernels, sizes, epoch));
+    for (int i = 0; i < threads; ++i) places.push_back(std::make_unique<Place>(m, kernels, sizes, epoch, true));
     std::atomic<int64_t> next{first};
     run_team(threads, [&](int index, int) {
         Place& place = *places[static_cast<size_t>(index)];
@@ -324,6 +324,40 @@ Word2vecReport train_lock_free(const Word2vec& m, int64_t epoch, int64_t first, 
     });
     return total(reports_of(places));
 }
+
+// Sums of rows, in order, some of them on their way: the row and its gradient often lie in another core's cache.
+class Additions {
+public:
+    Additions(const Word2vecKernels& kernels, int64_t stride) : kernels_(kernels), stride_(stride) {}
+    void add(float* to, const float* from) {
+        for (int64_t u = 0; u < stride_; u += 16) {
+            UNROLLED_PREFETCH(to + u);
+            UNROLLED_PREFETCH(from + u);
+        }
+        if (waiting_ == kWaiting) {
+            kernels_.add(to_[next_], from_[next_], stride_);
+        } else {
+            ++waiting_;
+        }
+        to_[next_] = to;
+        from_[next_] = from;
+        next_ = (next_ + 1) % kWaiting;
+    }
+    void finish() {
+        for (; waiting_; --waiting_) {
+            const int oldest = (next_ + kWaiting - waiting_) % kWaiting;
+            kernels_.add(to_[oldest], from_[oldest], stride_);
+        }
+    }
+
+private:
+    static constexpr int kWaiting = 8;
+    const Word2vecKernels& kernels_;
+    const int64_t stride_;
+    float* to_[kWaiting];
+    const float* from_[kWaiting];
+    int waiting_ = 0, next_ = 0;
+};
 
 // Which of `size` threads adds to a row.
 inline int owner(int32_t row, int size) {
@@ -337,7 +371,7 @@ Word2vecReport train_in_lanes(const Word2vec& m, int64_t epoch, int64_t first, i
     const Memory memory(sizes.slots * m.stride * lanes);
     std::vector<std::unique_ptr<Place>> places;
     for (int i = 0; i < lanes; ++i) {
-        places.push_back(std::make_unique<Place>(m, kernels, sizes, epoch));
+        places.push_back(std::make_unique<Place>(m, kernels, sizes, epoch, false));
         places.back()->lane.start(memory.first + i * sizes.slots * m.stride, sizes);
     }
     int64_t next = first;
@@ -350,25 +384,29 @@ Word2vecReport train_in_lanes(const Word2vec& m, int64_t epoch, int64_t first, i
         }
     };
     assign();
-    std::atomic<int> lane{0};
     SpinBarrier barrier;
     run_team(threads, [&](int index, int size) {
-        const auto add = [&](float* table, const Lane& from, const std::vector<Lane::Record>& records) {
+        Additions additions(kernels, m.stride);
+        const auto collect = [&](float* table, const Lane& from, const std::vector<Lane::Record>& records) {
             for (const Lane::Record& record : records)
                 if (size == 1 || owner(record.row, size) == index)
-                    kernels.add(table + record.row * m.stride, from.slots + record.slot * m.stride, m.stride);
+                    additions.add(table + record.row * m.stride, from.slots + record.slot * m.stride);
         };
+        // A lane stays with its thread, and what it needs in the core's cache.
+        const int begin = lanes * index / size, end = lanes * (index + 1) / size;
         while (running) {
-            for (int i; (i = lane.fetch_add(1, std::memory_order_relaxed)) < lanes;) {
+            for (int i = begin; i < end; ++i) {
+                if (i + 1 < end) places[static_cast<size_t>(i) + 1]->reader.fetch_window();
                 Place& place = *places[static_cast<size_t>(i)];
                 place.lane.clear();
                 if (place.reader.next()) place.learner.learn(place.reader, &place.lane);
             }
-            barrier.wait(size, [&] { lane.store(0, std::memory_order_relaxed); });
+            barrier.wait(size, [] {});
             for (const auto& place : places) {
-                add(m.input, place->lane, place->lane.input);
-                add(m.output, place->lane, place->lane.output);
+                collect(m.input, place->lane, place->lane.input);
+                collect(m.output, place->lane, place->lane.output);
             }
+            additions.finish();
             barrier.wait(size, assign);
         }
     });

@@ -31,7 +31,8 @@ private:
 
 class Word2vecReader {
 public:
-    Word2vecReader(const Word2vec& model, int64_t epoch) : m_(model), epoch_(epoch) {
+    // fetches: windows follow each other on one core, so that rows can be asked for a window ahead.
+    Word2vecReader(const Word2vec& model, int64_t epoch, bool fetches) : m_(model), epoch_(epoch), fetches_(fetches) {
         kept_.resize(kLongest);
         last_.resize(kLongest);
     }
@@ -49,6 +50,8 @@ public:
             while (at_ < end_ && m_.tokens[at_ - 1] >= 0) ++at_;
         inside_ = false;
         here_ = size_ = 0;
+        if (m_.negative)
+            for (int32_t& word : ahead_) word = draw();
         sentence();
     }
 
@@ -68,7 +71,10 @@ public:
             sentence();
         } else {
             words_ = kept_.data();
-            fetch(here_ + m_.window < size_ ? here_ + m_.window : here_);
+            if (fetches_) {  // the word that comes into the window, and the one that is predicted next
+                if (!m_.bag_starts && here_ + m_.window < size_) fetch(m_.input, kept_[static_cast<size_t>(here_ + m_.window)]);
+                if (m_.negative) fetch(m_.output, kept_[static_cast<size_t>(here_)]);
+            }
         }
         return true;
     }
@@ -79,15 +85,32 @@ public:
     int right() const { return right_; }
     float rate() const { return rate_; }
 
-    // A word from the noise distribution, by Vose's alias method.
+    // A word from the noise distribution. It was drawn some draws ago, so that its row could be fetched meanwhile.
     int32_t negative() {
-        const uint64_t bits = random_.next();
-        const int64_t word = Random::below(bits, m_.words);
-        return static_cast<uint32_t>(bits) < m_.threshold[word] ? static_cast<int32_t>(word) : m_.alias[word];
+        const int32_t word = ahead_[next_];
+        ahead_[next_] = draw();
+        if (fetches_) fetch(m_.output, ahead_[next_]);
+        next_ = (next_ + 1) % kAhead;
+        return word;
+    }
+
+    // Ask for the rows of the next window, which belongs to another place than the one that is worked on now.
+    void fetch_window() const {
+        if (here_ >= size_) return;
+        if (m_.negative) {
+            const int count = m_.negative < kAhead ? m_.negative : kAhead;
+            for (int i = 0; i < count; ++i) fetch(m_.output, ahead_[(next_ + i) % kAhead]);
+            fetch(m_.output, kept_[static_cast<size_t>(here_)]);
+        }
+        if (m_.bag_starts) return;
+        const int reach = m_.window < 3 ? m_.window : 3;
+        const int end = here_ + reach + 1 < size_ ? here_ + reach + 1 : size_;
+        for (int i = here_ > reach ? here_ - reach : 0; i < end; ++i) fetch(m_.input, kept_[static_cast<size_t>(i)]);
     }
 
 private:
-    static constexpr int kLongest = 1024;   // kept words; what a longer sentence has beyond is a sentence of its own
+    static constexpr int kAhead = 8;
+    static constexpr int kLongest = 1024;  // kept words; what a longer sentence has beyond is a sentence of its own
 
     // The next sentence with at least two words left after subsampling; none at the end of the chunk.
     void sentence() {
@@ -113,20 +136,29 @@ private:
         }
     }
 
-    void fetch(int place) const {
-        if (m_.bag_starts) return;
-        const float* row = m_.input + static_cast<int64_t>(kept_[static_cast<size_t>(place)]) * m_.stride;
+    // Vose's alias method.
+    int32_t draw() {
+        const uint64_t bits = random_.next();
+        const int64_t word = Random::below(bits, m_.words);
+        return static_cast<uint32_t>(bits) < m_.threshold[word] ? static_cast<int32_t>(word) : m_.alias[word];
+    }
+
+    void fetch(const float* table, int32_t word) const {
+        const float* row = table + static_cast<int64_t>(word) * m_.stride;
         for (int64_t u = 0; u < m_.stride; u += 16) UNROLLED_PREFETCH(row + u);
     }
 
     const Word2vec& m_;
     const int64_t epoch_;
+    const bool fetches_;
     Random random_;
     int64_t at_ = 0, end_ = 0;
     bool inside_ = false;  // the next words belong to a sentence that was cut
     std::vector<int32_t> kept_, last_;
     const int32_t* words_ = nullptr;
     int here_ = 0, size_ = 0, position_ = 0, left_ = 0, right_ = 0;
+    int32_t ahead_[kAhead] = {};
+    int next_ = 0;
     float rate_ = 0;
 };
 

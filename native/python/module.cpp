@@ -210,7 +210,8 @@ void define(nb::module_& m, const char* type) {
 
 }  // namespace
 
-void define_english(nb::module_& m);  // basic_english.cpp
+void define_english(nb::module_& m);   // basic_english.cpp
+void define_word2vec(nb::module_& m);  // word2vec.cpp
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled recurrent layers over ragged batches; use unrolled.engine instead.";
@@ -220,4 +221,5 @@ NB_MODULE(_native, m) {
     m.def("isa_supported", [](int isa) { return unrolled::isa_supported(static_cast<unrolled::Isa>(isa)); });
     m.def("adopt_openmp", &unrolled::adopt_openmp);
     define_english(m);
+    define_word2vec(m);
 }

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "relax.h"
 #include "unrolled/engine.h"
 
 #if defined(__unix__) || defined(__APPLE__)

@@ -100,6 +100,12 @@ struct Avx2 {
     }
 
     static UNROLLED_INLINE V tanh(V x) { return fma(set(2.0f), sigmoid(add(x, x)), set(-1.0f)); }
+    // Of all lanes.
+    static UNROLLED_INLINE float sum(V v) {
+        __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+        half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+        return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+    }
 };
 
 }  // namespace

@@ -81,6 +81,7 @@ struct Avx512 {
     }
 
     static UNROLLED_INLINE V tanh(V x) { return fma(set(2.0f), sigmoid(add(x, x)), set(-1.0f)); }
+    static UNROLLED_INLINE float sum(V v) { return _mm512_reduce_add_ps(v); }  // of all lanes
 };
 
 }  // namespace

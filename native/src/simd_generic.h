@@ -148,6 +148,11 @@ struct Generic {
             p[i] = static_cast<int16_t>(x >= T(-32768) && x <= T(32767) ? std::nearbyint(x) : T(0));
         }
     }
+    static UNROLLED_INLINE T sum(V v) {  // of all lanes
+        T total = T(0);
+        for (int i = 0; i < width; ++i) total += v[i];
+        return total;
+    }
 };
 
 template <>

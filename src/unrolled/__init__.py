@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unrolled.embed.vectors import WordVectors as WordVectors
     from unrolled.options import ClassifierOptions as ClassifierOptions
-    from unrolled.runtime.predictor import load as load
+    from unrolled.runtime.opening import load as load
     from unrolled.train.classifier import Classifier as Classifier
 
     __version__: str
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Classifier": "unrolled.train.classifier",
     "ClassifierOptions": "unrolled.options",
-    "load": "unrolled.runtime.predictor",
+    "WordVectors": "unrolled.embed.vectors",
+    "load": "unrolled.runtime.opening",
 }
 _MODULES = frozenset(
     (
@@ -42,7 +44,7 @@ _MODULES = frozenset(
     )
 )
 
-__all__ = ["Classifier", "ClassifierOptions", "__version__", "load"]
+__all__ = ["Classifier", "ClassifierOptions", "WordVectors", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -39,6 +39,13 @@ class DataError(UnrolledError):
         super().__init__(f"{place}: {reason}" if place else reason)
 
 
+class UnknownWordError(UnrolledError, KeyError):
+    """A word that has no vector, and cannot be given one."""
+
+    def __str__(self) -> str:  # KeyError would show the message in quotes
+        return str(self.args[0])
+
+
 class OptionError(UnrolledError):
     """An option that is unknown, out of range, or contradicts another."""
 

@@ -7,7 +7,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from unrolled.errors import OptionError
 
@@ -19,7 +19,7 @@ _SMALL_DATA, _SMALL_BATCH, _LARGE_BATCH, _LEARNING_RATE = 20_000, 32, 128, 2e-3
 _POOLINGS = ("last", "mean", "max", "mean+max", "attention")
 
 
-def _option(
+def option(
     default: Any,
     help: str,
     *,
@@ -34,8 +34,35 @@ def _option(
     )
 
 
+class Options:
+    """Base of the options dataclasses: checked values, and plain ones for JSON and the command line."""
+
+    def __post_init__(self) -> None:
+        for declared in dataclasses.fields(self):  # type: ignore[arg-type]  # every derived class is one
+            _check(declared, getattr(self, declared.name))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Options from plain values, as read from JSON.
+
+        Raises:
+            OptionError: a name that is no option (names the nearest one), or a bad value.
+        """
+        names = [declared.name for declared in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for name in values:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f" Did you mean '{near[0]}'?" if near else f" The options are: {', '.join(names)}."
+                raise OptionError(f"there is no option '{name}'.{hint}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; :meth:`from_dict` gives the same options back."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+
+
 @dataclass(frozen=True)
-class ClassifierOptions:
+class ClassifierOptions(Options):
     """Everything that decides how a classifier is built and trained.
 
     The defaults are the preset ``fast``. Each field's meaning, range and group stand in its metadata, from
@@ -45,113 +72,113 @@ class ClassifierOptions:
         OptionError: a value of the wrong type, out of range, or in contradiction with another option.
     """
 
-    task: str = _option(
+    task: str = option(
         "single",
         "One label a text, several labels a text (multi), or a number (regression).",
         choices=_TASKS,
         group="Task",
     )
-    model: str = _option(
+    model: str = option(
         "lstm",
         "The encoder. lstm, gru and rnn read in order; cnn sees windows; mlp averages and is blind to order.",
         choices=_MODELS,
         group="Model",
     )
-    tokenizer: str = _option(
+    tokenizer: str = option(
         "basic_english",
         "How a text becomes tokens: one of " + ", ".join(_TOKENIZERS) + ", or the path of a tokenizer.json.",
         group="Text",
     )
-    vocab_size: int = _option(
+    vocab_size: int = option(
         30_000, "Largest vocabulary, special tokens included.", low=8, high=10_000_000, group="Text"
     )
-    min_freq: int = _option(
+    min_freq: int = option(
         2, "Tokens seen fewer times than this are unknown.", low=1, high=1_000_000, group="Text"
     )
-    max_length: int = _option(
+    max_length: int = option(
         512, "Tokens of a text that the network reads; the rest is cut.", low=1, high=1_000_000, group="Text"
     )
-    ngram_min: int = _option(1, "Shortest character n-gram of a token.", low=1, high=10, group="Text")
-    ngram_max: int = _option(
+    ngram_min: int = option(1, "Shortest character n-gram of a token.", low=1, high=10, group="Text")
+    ngram_max: int = option(
         4, "Longest character n-gram of a token; 0 turns n-grams off.", low=0, high=10, group="Text"
     )
-    ngram_min_freq: int = _option(
+    ngram_min_freq: int = option(
         3,
         "N-grams seen fewer times than this get no row: they would only memorise.",
         low=1,
         high=1_000_000,
         group="Text",
     )
-    ngram_rows: int = _option(
+    ngram_rows: int = option(
         65_536, "N-grams that get a row at most; the most frequent do.", low=1, high=100_000_000, group="Text"
     )
-    ngram_buckets: int = _option(
+    ngram_buckets: int = option(
         2_097_152,
         "Numbers that n-grams are hashed to; only those seen often get a row.",
         low=1,
         high=100_000_000,
         group="Text",
     )
-    wide: bool = _option(
+    wide: bool = option(
         True,
         "Add a linear model over the text's character n-grams; its share is fitted on the dev file.",
         group="Model",
     )
-    embed_dim: int = _option(64, "Width of a token's vector.", low=1, high=8192, group="Model")
-    hidden: int = _option(128, "Units of a recurrent layer and direction.", low=1, high=8192, group="Model")
-    layers: int = _option(1, "Recurrent layers, one on the other.", low=1, high=16, group="Model")
-    bidirectional: bool = _option(True, "Read in both directions.", group="Model")
-    pooling: str = _option(
+    embed_dim: int = option(64, "Width of a token's vector.", low=1, high=8192, group="Model")
+    hidden: int = option(128, "Units of a recurrent layer and direction.", low=1, high=8192, group="Model")
+    layers: int = option(1, "Recurrent layers, one on the other.", low=1, high=16, group="Model")
+    bidirectional: bool = option(True, "Read in both directions.", group="Model")
+    pooling: str = option(
         "mean+max", "How the states of all steps become one vector.", choices=_POOLINGS, group="Model"
     )
-    members: int = _option(
+    members: int = option(
         1,
         "Models trained from different seeds whose probabilities are averaged.",
         low=1,
         high=64,
         group="Model",
     )
-    embed_dropout: float = _option(
+    embed_dropout: float = option(
         0.3, "Dropout of the vectors' dimensions, one mask a text.", low=0, high=0.95, group="Regularisation"
     )
-    word_dropout: float = _option(
+    word_dropout: float = option(
         0.1, "Share of whole tokens dropped in training.", low=0, high=0.95, group="Regularisation"
     )
-    ngram_dropout: float = _option(
+    ngram_dropout: float = option(
         0.3, "Share of a token's n-grams dropped in training.", low=0, high=0.95, group="Regularisation"
     )
-    recurrent_dropout: float = _option(
+    recurrent_dropout: float = option(
         0.0,
         "Dropout of h between steps, one mask a text (variational).",
         low=0,
         high=0.95,
         group="Regularisation",
     )
-    dropout: float = _option(
+    dropout: float = option(
         0.3, "Dropout between layers and before the output.", low=0, high=0.95, group="Regularisation"
     )
-    label_smoothing: float = _option(
+    label_smoothing: float = option(
         0.0, "Share of the target spread over all labels.", low=0, high=0.9, group="Regularisation"
     )
-    weight_decay: float = _option(
+    weight_decay: float = option(
         1e-4, "AdamW's decoupled weight decay, embedding table left out.", low=0, high=1, group="Training"
     )
-    epochs: int = _option(4, "Passes over the training file, at most.", low=1, high=100_000, group="Training")
-    patience: int = _option(
+    epochs: int = option(4, "Passes over the training file, at most.", low=1, high=100_000, group="Training")
+    patience: int = option(
         3,
         "Epochs without a better dev score after which training stops.",
         low=1,
         high=100_000,
         group="Training",
     )
-    batch_size: int = _option(
+    batch_size: int = option(
         0,
         "Texts a step; 0 is 32 for fewer than 20,000 training texts, else 128.",
         low=0,
         high=1_000_000,
         group="Training",
     )
-    learning_rate: float = _option(
+    learning_rate: float = option(
         0.0,
         "AdamW's highest learning rate (warm-up, then cosine); 0 is 0.002 at 128 texts a step, less by the "
         "square root for fewer.",
@@ -159,37 +186,39 @@ class ClassifierOptions:
         high=10,
         group="Training",
     )
-    clip_norm: float = _option(
+    clip_norm: float = option(
         1.0, "Largest norm of the gradient; 0 turns clipping off.", low=0, high=1e6, group="Training"
     )
-    average: float = _option(
+    average: float = option(
         0.0,
         "Decay a step of the moving average of the weights (EMA); 0 turns it off.",
         low=0,
         high=0.99999,
         group="Training",
     )
-    class_weights: str = _option(
+    class_weights: str = option(
         "none",
         "balanced weighs each class by the inverse of its frequency.",
         choices=("none", "balanced"),
         group="Training",
     )
-    calibrate: bool = _option(
+    calibrate: bool = option(
         True,
         "Fit a temperature, or the shares of network and wide part, on the dev file: probabilities that mean "
         "what they say.",
         group="Training",
     )
-    vectors: str = _option(
-        "", "File of word vectors to start the embedding from (word2vec text, may be .gz).", group="Model"
+    vectors: str = option(
+        "",
+        "Word vectors to start the embedding from: a folder of 'unrolled vectors train', or a file of "
+        "word2vec, fastText or GloVe, also .gz.",
+        group="Model",
     )
-    freeze_vectors: bool = _option(False, "Keep the given vectors as they are.", group="Model")
-    seed: int = _option(0, "Seed of every random choice.", low=0, high=2**31 - 1, group="Training")
+    freeze_vectors: bool = option(False, "Keep the given vectors as they are.", group="Model")
+    seed: int = option(0, "Seed of every random choice.", low=0, high=2**31 - 1, group="Training")
 
     def __post_init__(self) -> None:
-        for option in dataclasses.fields(self):
-            _check(option, getattr(self, option.name))
+        super().__post_init__()
         if self.ngram_max and self.ngram_max < self.ngram_min:
             raise OptionError(f"ngram_max ({self.ngram_max}) is smaller than ngram_min ({self.ngram_min}).")
         if self.tokenizer not in _TOKENIZERS and not self.tokenizer.endswith(".json"):
@@ -225,41 +254,24 @@ class ClassifierOptions:
             raise OptionError(f"preset '{preset}' is unknown. Choose one of {', '.join(PRESETS)}.")
         return cls.from_dict({**PRESETS[preset], **changes})
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ClassifierOptions:
-        """Options from plain values, as read from JSON.
 
-        Raises:
-            OptionError: a name that is no option (names the nearest one), or a bad value.
-        """
-        names = [option.name for option in dataclasses.fields(cls)]
-        for name in values:
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f" Did you mean '{near[0]}'?" if near else f" The options are: {', '.join(names)}."
-                raise OptionError(f"there is no option '{name}'.{hint}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; :meth:`from_dict` gives the same options back."""
-        return dataclasses.asdict(self)
-
-
-def _check(option: dataclasses.Field[Any], value: Any) -> None:
+def _check(declared: dataclasses.Field[Any], value: Any) -> None:
     """Type and range of one value."""
     types: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "str": str}
-    wanted = types[str(option.type)]
-    meta = option.metadata
-    if not isinstance(value, wanted) or (isinstance(value, bool) and option.type != "bool"):
-        raise OptionError(f"{option.name} must be of type {option.type}, not {value!r}.")
+    wanted = types[str(declared.type)]
+    meta = declared.metadata
+    if not isinstance(value, wanted) or (isinstance(value, bool) and declared.type != "bool"):
+        raise OptionError(f"{declared.name} must be of type {declared.type}, not {value!r}.")
     if isinstance(value, float) and not math.isfinite(value):
-        raise OptionError(f"{option.name} must be a finite number, not {value!r}.")
+        raise OptionError(f"{declared.name} must be a finite number, not {value!r}.")
     if meta["low"] is not None and not meta["low"] <= value <= meta["high"]:
-        raise OptionError(f"{option.name} must lie between {meta['low']} and {meta['high']}, not {value!r}.")
+        bounds = f"between {meta['low']} and {meta['high']}"
+        raise OptionError(f"{declared.name} must lie {bounds}, not {value!r}.")
     if meta["choices"] and value not in meta["choices"]:
         near = difflib.get_close_matches(str(value), meta["choices"], n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise OptionError(f"{option.name} must be one of {', '.join(meta['choices'])}, not {value!r}.{hint}")
+        choices = ", ".join(meta["choices"])
+        raise OptionError(f"{declared.name} must be one of {choices}, not {value!r}.{hint}")
 
 
 #: What each preset changes against the defaults, and (in `PRESET_REASONS`) why it exists.

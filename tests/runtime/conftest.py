@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from unrolled.options import ClassifierOptions
-from unrolled.runtime.manifest import fingerprint
 from unrolled.runtime.shapes import model_shapes
+from unrolled.storage.strict_json import fingerprint
 from unrolled.text.tokenizer import train_tokenizer
 
 TEXTS = [

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from unrolled.errors import ModelFileError, UnrolledError
 from unrolled.runtime import Predictor, as_saved_model, load, load_model, save_model, saving
-from unrolled.runtime.tensors import file_parts
+from unrolled.storage.tensors import file_parts
 
 FILES = ("model.json", "tokenizer.json", "weights.safetensors")
 TEXTS = ["the film was good", "", "영화가 new"]

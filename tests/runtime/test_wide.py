@@ -178,7 +178,7 @@ def test_hostile_fields(
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999"])
 @pytest.mark.parametrize("field", ["network_share", "wide_share"])
 def test_shares_that_are_no_numbers(field: str, word: str, tmp_path: Path, parts: Callable[..., Any]) -> None:
-    from unrolled.runtime.manifest import fingerprint
+    from unrolled.storage.strict_json import fingerprint
 
     save_model(tmp_path / "m", *parts(wide=KEPT))
     content = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))

@@ -16,9 +16,9 @@ import pytest
 from toy_training import order_pairs, records, small
 
 from unrolled.errors import TrainingError
+from unrolled.interrupt import TrainingInterrupted
 from unrolled.runtime import SavedModel, load_model
 from unrolled.train import fit
-from unrolled.train.interrupt import TrainingInterrupted
 
 #: Two members, averaged weights, dropouts on: everything that a checkpoint must hold.
 OPTIONS = {"members": 2, "epochs": 3, "average": 0.95, "recurrent_dropout": 0.1, "patience": 3}

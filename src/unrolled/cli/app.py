@@ -22,6 +22,7 @@ VERBS = {
     "train": ("unrolled.cli.train", "Train a model on labelled files."),
     "predict": ("unrolled.cli.predict", "Answer for texts from files or standard input."),
     "evaluate": ("unrolled.cli.evaluate", "Measure a model on a labelled file."),
+    "vectors": ("unrolled.cli.vectors", "Train, ask, compare and convert word vectors."),
     "info": ("unrolled.cli.info", "What a model is, trained on what, how good, how large."),
     "demo": ("unrolled.cli.demo", "Train and use a model on dialogues a package brings; no download."),
 }
@@ -173,9 +174,11 @@ def _as_typed(message: str) -> str:
     import re
     from dataclasses import fields
 
+    from unrolled.embed.options import VectorOptions
     from unrolled.options import ClassifierOptions
 
-    names = "|".join(field.name for field in fields(ClassifierOptions) if "_" in field.name)
+    every = {field.name for options in (ClassifierOptions, VectorOptions) for field in fields(options)}
+    names = "|".join(sorted((name for name in every if "_" in name), key=len, reverse=True))
     spoken = rf"(?<![\w-])({names})(?!\w)|(?<=with )(resume|overwrite)\b|(?<=\()(resume|overwrite)(?=\))"
     return re.sub(spoken, lambda match: "--" + match[0].replace("_", "-"), message)
 

@@ -14,7 +14,7 @@ from unrolled.cli.help import GroupedOption, HelpCommand
 from unrolled.options import PRESETS, ClassifierOptions
 
 _HELP = """\
-What a model is, what it was trained on, how good it was, and how large it is.
+What a model, or a folder of word vectors, is, what it was trained on, how good it was, and how large it is.
 
 The figures are those of training, on its dev file. Measure on a file of your own with: unrolled evaluate
 """
@@ -22,6 +22,7 @@ The figures are those of training, on its dev file. Measure on a file of your ow
 _EXAMPLES = """\
 unrolled info sentiment/
 unrolled info sentiment.zip --json
+unrolled info vectors/
 """
 
 _LABELS_SHOWN = 12
@@ -30,13 +31,18 @@ _UNKNOWN = "unknown"
 
 def run(model: str, as_json: bool) -> None:
     """Run the verb; the parameters are those of the command line."""
-    from unrolled.runtime import load
+    from unrolled.runtime.opening import holds_vectors, load
 
     info = load(model).info()
     if as_json:
         click.echo(json.dumps(info, ensure_ascii=False, indent=2))
         return
-    _show(model, info)
+    if holds_vectors(model):
+        from unrolled.cli.info_vectors import show
+
+        show(model, info)
+    else:
+        _show(model, info)
 
 
 def changed_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +124,7 @@ def _show(model: str, info: Mapping[str, Any]) -> None:
         row(f"on {part}", figures_line(figures) or _UNKNOWN)
         if apart := parts_line(figures):
             row("", apart)
-    row("size", _size(model, info["bytes"]))
+    row("size", files_size(model, info["bytes"]))
     row("parameters", f"{info['parameters']:,}, the embedding table kept as {info['storage']}")
     changed = changed_options(options)
     preset = changed.pop("preset")
@@ -127,7 +133,7 @@ def _show(model: str, info: Mapping[str, Any]) -> None:
     draw(screen, rows)
 
 
-def _size(model: str, weights: int) -> str:
+def files_size(model: str, weights: int) -> str:
     from unrolled.cli.sizes import size
 
     path = Path(model)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unrolled.cli.help import GroupedOption
-from unrolled.options import PRESETS, ClassifierOptions
+from unrolled.options import PRESETS, ClassifierOptions, Options
 
 if TYPE_CHECKING:
     from unrolled.data import LabelKind
@@ -21,16 +21,23 @@ FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 
 def classifier_parameters() -> list[click.Option]:
     """One option for each field of :class:`ClassifierOptions`; a value that is not given is ``None``."""
-    return [_parameter(field) for field in dataclasses.fields(ClassifierOptions)]
+    return option_parameters(ClassifierOptions, PRESETS)
 
 
-def _parameter(field: dataclasses.Field[Any]) -> click.Option:
+def option_parameters(
+    options: type[Options], presets: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[click.Option]:
+    """One option for each field of an options dataclass; a value that is not given is ``None``."""
+    return [_parameter(field, presets or {}) for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+
+
+def _parameter(field: dataclasses.Field[Any], presets: Mapping[str, Mapping[str, Any]]) -> click.Option:
     meta = field.metadata
     kebab = field.name.replace("_", "-")
     defaults = [_shown(field.default)]
     defaults += [
         f"{preset}: {_shown(changes[field.name])}"
-        for preset, changes in PRESETS.items()
+        for preset, changes in presets.items()
         if field.name in changes
     ]
     text = meta["help"] + (f"  [{'; '.join(defaults)}]" if defaults != [""] else "")
@@ -42,7 +49,8 @@ def _parameter(field: dataclasses.Field[Any]) -> click.Option:
     elif kind is float:
         kind = Bounded("NUMBER", float, meta["low"], meta["high"])
     if kind is bool:
-        return GroupedOption([f"--{kebab}/--no-{kebab}"], default=None, help=text, group=meta["group"])
+        names = [f"--{kebab}/--no-{kebab}", *(["--freeze"] if field.name == "freeze_vectors" else [])]
+        return GroupedOption(names, default=None, help=text, group=meta["group"])
     return GroupedOption(
         [f"--{kebab}"], type=kind, default=None, help=text, group=meta["group"], metavar=_metavar(field, kind)
     )
@@ -79,7 +87,7 @@ def _metavar(field: dataclasses.Field[Any], kind: Any) -> str | None:
         return "|".join(kind.choices)
     if isinstance(kind, Bounded):
         return "N" if kind.name == "INTEGER" else "X"
-    return "FILE" if field.name == "vectors" else "NAME"
+    return "PATH" if field.name == "vectors" else "NAME"
 
 
 def _shown(value: Any) -> str:
@@ -88,9 +96,9 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the classifier's options that the user set."""
-    names = {field.name for field in dataclasses.fields(ClassifierOptions)}
+def given_options(values: Mapping[str, Any], options: type[Options] = ClassifierOptions) -> dict[str, Any]:
+    """Those of the options that the user set."""
+    names = {field.name for field in dataclasses.fields(options)}  # type: ignore[arg-type]
     return {name: value for name, value in values.items() if name in names and value is not None}
 
 

@@ -53,6 +53,16 @@ def as_utf8(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes
     Raises:
         DataError: undecodable bytes, with the line at which they stand.
     """
+    for text in decoded(chunks, encoding, name):
+        yield text.encode("utf-8", "surrogatepass")
+
+
+def decoded(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
+    """The text of a stream of bytes, in parts that are not empty.
+
+    Raises:
+        DataError: undecodable bytes, with the line at which they stand.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     last = False
@@ -73,7 +83,7 @@ def as_utf8(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes
             ) from None
         line += text.count("\n")
         if text:
-            yield text.encode("utf-8", "surrogatepass")
+            yield text
 
 
 def without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:

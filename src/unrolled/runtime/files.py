@@ -19,7 +19,6 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from unrolled.errors import ModelFileError
-from unrolled.runtime import tensors
 from unrolled.runtime.manifest import (
     FILE_NAMES,
     MANIFEST_NAME,
@@ -28,6 +27,7 @@ from unrolled.runtime.manifest import (
     WEIGHTS_NAME,
     Manifest,
 )
+from unrolled.storage import tensors
 
 if TYPE_CHECKING:
     import zipfile

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -12,8 +10,8 @@ from typing import Any
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.options import ClassifierOptions
 from unrolled.runtime.shapes import has_wide_part, is_table, model_shapes
-from unrolled.runtime.strict_json import StrictJsonError, parse_object
-from unrolled.runtime.tensors import MAX_HEADER_BYTES, payload_bytes
+from unrolled.storage.strict_json import StrictJsonError, fingerprint, parse_object
+from unrolled.storage.tensors import MAX_HEADER_BYTES, payload_bytes
 from unrolled.text.wide import BUCKETS
 
 FORMAT = "unrolled-model"
@@ -213,13 +211,12 @@ class Manifest:
         return files
 
 
-def fingerprint(content: dict[str, Any]) -> str:
-    """SHA-256 of the values of ``model.json`` without their ``checksum``, whatever the spacing and order."""
-    values = {name: value for name, value in content.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
 def _check_version(content: dict[str, Any], where: str) -> None:
+    if content.get("format") == "unrolled-vectors":
+        raise ModelFileError(
+            f"{where}: these are word vectors, not a model that answers. Ask them with: unrolled vectors "
+            "similar; or start a classifier from them with: unrolled train classify --vectors"
+        )
     if content.get("format") != FORMAT:
         raise ModelFileError(
             f"{where}: this is not a model of Unrolled. Give the folder that training wrote."

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import json
 import os
-import shutil
-import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unrolled.errors import ModelFileError
-from unrolled.runtime import tensors
 from unrolled.runtime.files import SavedModel, all_finite
 from unrolled.runtime.manifest import (
     FILE_NAMES,
@@ -25,13 +20,12 @@ from unrolled.runtime.manifest import (
     TOKENIZER_NAME,
     WEIGHTS_NAME,
     Manifest,
-    fingerprint,
 )
+from unrolled.storage import tensors
+from unrolled.storage.files import replace_folder, sync_folder, write_synced
+from unrolled.storage.strict_json import fingerprint
 
 _TYPES = {"F32": np.float32, "F16": np.float16, "I32": np.int32}
-
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
 
 
 def save_model(
@@ -74,8 +68,8 @@ def save_model(
                 _write_zip(archive, folder)
                 archive.replace(target)
             else:
-                _replace_folder(folder, target, Path(temporary))
-            _sync_folder(target.parent)
+                replace_folder(folder, target, Path(temporary), (MANIFEST_NAME, *FILE_NAMES))
+            sync_folder(target.parent)
     except OSError as error:
         raise ModelFileError(
             f"{target}: the model cannot be written ({error.strerror or error}). "
@@ -133,28 +127,14 @@ def _refuse_other_things(target: Path, packed: bool) -> None:
 
 def _write_folder(folder: Path, model: SavedModel) -> None:
     listed = {
-        TOKENIZER_NAME: _write(folder / TOKENIZER_NAME, [model.tokenizer_json.encode("utf-8")]),
-        WEIGHTS_NAME: _write(folder / WEIGHTS_NAME, tensors.file_parts(model.weights)),
+        TOKENIZER_NAME: write_synced(folder / TOKENIZER_NAME, [model.tokenizer_json.encode("utf-8")]),
+        WEIGHTS_NAME: write_synced(folder / WEIGHTS_NAME, tensors.file_parts(model.weights)),
     }
     content: dict[str, Any] = {**model.manifest.raw, "files": listed}
     content["checksum"] = fingerprint(content)
     text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-    _write(folder / MANIFEST_NAME, [text.encode("utf-8")])
-    _sync_folder(folder)
-
-
-def _write(path: Path, parts: Iterable[bytes | memoryview]) -> dict[str, Any]:
-    """Write and sync one file; its size and checksum."""
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("wb") as file:
-        for part in parts:
-            file.write(part)
-            digest.update(part)
-            size += len(part)
-        file.flush()
-        os.fsync(file.fileno())
-    return {"bytes": size, "sha256": digest.hexdigest()}
+    write_synced(folder / MANIFEST_NAME, [text.encode("utf-8")])
+    sync_folder(folder)
 
 
 def _write_zip(path: Path, folder: Path) -> None:
@@ -166,43 +146,3 @@ def _write_zip(path: Path, folder: Path) -> None:
                 archive.write(folder / name, name, compress_type=kind)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _replace_folder(new: Path, target: Path, attic: Path) -> None:
-    """Put ``new`` at ``target``. What stood there ends at ``new`` or in ``attic``, to be deleted."""
-    if not target.exists():
-        new.rename(target)
-        return
-    kept = [entry for entry in target.iterdir() if entry.name not in (MANIFEST_NAME, *FILE_NAMES)]
-    if _exchange(new, target):
-        old = new
-    else:  # no such system call: for a moment there is no folder, and the old one lies in the attic
-        old = attic / "old"
-        target.rename(old)
-        new.rename(target)
-    for entry in kept:  # the user's notes, training logs and checkpoints stay
-        shutil.move(old / entry.name, target / entry.name)
-
-
-def _exchange(first: Path, second: Path) -> bool:
-    """Swap two folders in one step (Linux ``renameat2``); false where that cannot be done."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError):
-        return False
-    rename.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
-    done: int = rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
-    return done == 0
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames durable; Windows has no such call and needs none."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from unrolled.errors import MissingExtraError
+from unrolled.interrupt import TrainingInterrupted
 
 if TYPE_CHECKING:
     from unrolled.train.classifier import Classifier
     from unrolled.train.fitting import fit
-    from unrolled.train.interrupt import TrainingInterrupted
     from unrolled.train.log import Epoch
     from unrolled.train.progress import BarProgress, Progress, Silent
 
@@ -20,7 +20,6 @@ _HOME = {
     "Epoch": "log",
     "Progress": "progress",
     "Silent": "progress",
-    "TrainingInterrupted": "interrupt",
     "fit": "fitting",
 }
 

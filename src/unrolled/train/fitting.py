@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from unrolled.data.records import Record
+from unrolled.embed.opening import check_vectors, vectors_sha256
 from unrolled.errors import TrainingError
+from unrolled.interrupt import StopRequest, TrainingInterrupted, stop_on_signal
 from unrolled.options import ClassifierOptions
 from unrolled.train.checkpoint import Checkpoint, differences
 from unrolled.train.corpus import Corpus, build_corpus
 from unrolled.train.distributed import Ranks, join_ranks
 from unrolled.train.finish import Trained, finish
-from unrolled.train.interrupt import StopRequest, TrainingInterrupted, stop_on_signal
 from unrolled.train.learner import TABLE, Learner
 from unrolled.train.log import TrainingLog
 from unrolled.train.loop import (
@@ -37,7 +38,7 @@ from unrolled.train.objective import SCORE_NAMES, Objective
 from unrolled.train.output import OutputFolder
 from unrolled.train.progress import Progress, Silent
 from unrolled.train.targets import check_learnable
-from unrolled.train.vectors import check_vectors, initial_rows
+from unrolled.train.vectors import initial_rows
 from unrolled.train.wide import WidePart, fit_wide
 
 if TYPE_CHECKING:
@@ -162,7 +163,9 @@ class _Training:
             saved, tokenizer_json = self.checkpoint.load()
             self._refuse_other({"options": self.options.to_dict()}, saved)
         corpus = self._corpus(train, dev, work, names, tokenizer_json)
-        self.about = {"options": self.options.to_dict(), "data": corpus.fingerprint}
+        self.about: dict[str, Any] = {"options": self.options.to_dict(), "data": corpus.fingerprint}
+        if self.options.vectors:
+            self.about["vectors"] = {"sha256": self.ranks.first(lambda: vectors_sha256(self.options.vectors))}
         self.recipe = self.options.for_rows(len(corpus.train))
         for note in corpus.notes:
             self.progress.message(note)
@@ -229,7 +232,7 @@ class _Training:
 
     def _refuse_other(self, now: dict[str, Any], saved: dict[str, Any]) -> None:
         """A checkpoint continues only with the data and options that it began with."""
-        then = {name: saved["about"][name] for name in now}
+        then = {name: saved["about"].get(name, {}) for name in now}
         found = differences(_without_names(then), _without_names(now))
         if found:
             assert self.checkpoint is not None

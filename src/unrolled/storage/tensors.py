@@ -13,11 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.runtime.strict_json import StrictJsonError, parse_object
+from unrolled.storage.strict_json import StrictJsonError, parse_object
 
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 
-_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I32": np.dtype("<i4")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "I32": np.dtype("<i4"),
+    "U8": np.dtype("u1"),
+}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
@@ -56,7 +61,7 @@ def views(
         header: from :func:`read_header`.
         payload: ``(bytes,)`` uint8, all that follows the header.
         shapes: name -> shape that each tensor must have.
-        dtypes: name -> ``"F32"``, ``"F16"`` or ``"I32"``.
+        dtypes: name -> ``"F32"``, ``"F16"``, ``"I32"`` or ``"U8"``.
 
     Raises:
         TensorFileError: a tensor is missing, foreign, of another shape or type, or the ranges overlap or
@@ -98,13 +103,13 @@ def views(
 
 
 def file_parts(tensors: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
-    """The file for the tensors (float32, float16 or int32), in parts to be written one after the other."""
+    """The file for the tensors (float32, float16, int32 or uint8), in parts to be written in this order."""
     header: dict[str, Any] = {}
     edge = 0
     for name, array in tensors.items():
         dtype = _NAMES.get(array.dtype.newbyteorder("<"))
         if dtype is None:
-            raise TypeError(f"'{name}' is {array.dtype}; only float32, float16 and int32 are stored")
+            raise TypeError(f"'{name}' is {array.dtype}; only float32, float16, int32 and uint8 are stored")
         header[name] = {
             "dtype": dtype,
             "shape": list(array.shape),

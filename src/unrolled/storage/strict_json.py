@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, NoReturn
 
@@ -31,6 +32,12 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         raise StrictJsonError("not a JSON object")
     _check_depth(value)
     return value
+
+
+def fingerprint(content: dict[str, Any]) -> str:
+    """SHA-256 of the values without their ``checksum``, whatever the spacing and order."""
+    values = {name: value for name, value in content.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _check_depth(value: dict[str, Any]) -> None:

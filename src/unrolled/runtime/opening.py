@@ -1,0 +1,47 @@
+"""Whatever Unrolled has saved, opened by what it says it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from unrolled.runtime.manifest import MANIFEST_NAME
+
+_VECTORS = b'"unrolled-vectors"'
+_HEAD_BYTES = 4096
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """What a folder (or the zip of a model) holds, ready to answer.
+
+    Nothing in the files is executed. Sizes are checked before memory is taken, checksums after reading.
+
+    Returns:
+        A :class:`unrolled.runtime.Predictor`, or :class:`unrolled.WordVectors` for a folder of word vectors.
+
+    Raises:
+        ModelFileError: there is nothing of the kind, or it is damaged, truncated, hostile, or of a newer
+            format.
+        MissingExtraError: a model's tokenizer needs a package that is not installed.
+    """
+    if holds_vectors(path):
+        from unrolled.embed.vectors import WordVectors
+
+        return WordVectors.load(path)
+    from unrolled.runtime.predictor import load as load_model
+
+    return load_model(path)
+
+
+def holds_vectors(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds word vectors; without loading what reads them, unless it does."""
+    try:
+        with (Path(path) / MANIFEST_NAME).open("rb") as file:
+            if _VECTORS not in file.read(_HEAD_BYTES):
+                return False
+    except (OSError, ValueError):
+        return False
+    from unrolled.embed.saved import is_vector_folder
+
+    return is_vector_folder(path)

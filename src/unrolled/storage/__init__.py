@@ -1,0 +1,1 @@
+"""Bytes on disk: files written whole or not at all, JSON and tensors read with suspicion."""

@@ -1,0 +1,259 @@
+"""Files of other tools: what they write is read, what is written they read, and nothing hostile is believed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unrolled.embed import WordVectors
+from unrolled.embed.opening import read_table, vectors_of
+from unrolled.embed.subwords import Subwords
+from unrolled.embed.table import VectorTable
+from unrolled.embed.writing import format_of, write_vectors
+from unrolled.errors import DataError, OptionError
+
+WORDS = ["the", "naïve", "한국어", "a-b", "..."]
+
+
+def some_table(rows: int = 5, dim: int = 6) -> VectorTable:
+    draw = np.random.default_rng(0)
+    words = [*WORDS, *(f"word{number}" for number in range(rows))][:rows]
+    vectors = draw.normal(size=(rows, dim)).astype(np.float32) * 10.0 ** draw.integers(-6, 6, (rows, 1))
+    return VectorTable(words, vectors.astype(np.float32), np.arange(rows)[::-1] + 1)
+
+
+NAMES = ["v.txt", "v.vec", "v.bin", "v.glove.txt", "v.safetensors", "v.txt.gz", "v.bin.gz"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_written_is_read_back_exactly(tmp_path: Path, name: str) -> None:
+    for rows, dim in ((5, 6), (3000, 3), (2, 1)):
+        table = some_table(rows, dim)
+        write_vectors(tmp_path / name, table.words, table.vectors)
+        found = read_table(tmp_path / name)
+        assert found.words == table.words
+        np.testing.assert_array_equal(found.vectors, table.vectors)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["v.txt", "v.bin", "v.txt.gz", "v.glove.txt"])
+def test_gensim_reads_ours(tmp_path: Path, name: str) -> None:
+    models = pytest.importorskip("gensim.models")
+    table = some_table()
+    write_vectors(tmp_path / name, table.words, table.vectors)
+    found = models.KeyedVectors.load_word2vec_format(
+        tmp_path / name, binary=".bin" in name, no_header="glove" in name
+    )
+    assert found.index_to_key == table.words
+    np.testing.assert_array_equal(found.vectors, table.vectors)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_ours_reads_gensim(tmp_path: Path, binary: bool) -> None:
+    models = pytest.importorskip("gensim.models")
+    table = some_table()
+    keyed = models.KeyedVectors(6)
+    keyed.add_vectors(table.words, table.vectors)
+    keyed.save_word2vec_format(tmp_path / "v", binary=binary)
+    found = read_table(tmp_path / "v")
+    assert found.words == table.words
+    np.testing.assert_allclose(found.vectors, table.vectors, rtol=1e-6)
+
+
+def test_from_and_to_gensim() -> None:
+    pytest.importorskip("gensim")
+    table = some_table()
+    keyed = WordVectors.of(table).to_gensim()
+    assert keyed.get_vecattr("the", "count") == 5
+    back = WordVectors.from_gensim(keyed)
+    assert back.words == table.words
+    np.testing.assert_array_equal(back.vectors, table.vectors)
+    assert back.table.counts is not None
+    assert back.table.counts.tolist() == [5, 4, 3, 2, 1]
+
+
+@pytest.fixture(scope="module")
+def fasttext_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    fasttext = pytest.importorskip("fasttext")
+    folder = tmp_path_factory.mktemp("fasttext")
+    text = folder / "text.txt"
+    text.write_text("한국어 문장 하나 the naïve dog eats a bone\n" * 40, encoding="utf-8")
+    model = fasttext.train_unsupervised(
+        str(text), dim=7, minCount=1, bucket=500, minn=2, maxn=4, epoch=1, thread=1, verbose=0
+    )
+    model.save_model(str(folder / "m.bin"))
+    return model, folder / "m.bin"
+
+
+def test_fasttext_model_gives_fasttext_vectors(fasttext_model: tuple[Any, Path], tmp_path: Path) -> None:
+    model, file = fasttext_model
+    vectors = WordVectors.load(file)
+    assert vectors.words == model.get_words()
+    for word in [*vectors.words, "naively", "한국", "q"]:
+        expected = _vector(model, word)
+        np.testing.assert_allclose(vectors.vector(word), expected, atol=1e-6, err_msg=word)
+    vectors.save(tmp_path / "saved")
+    again = WordVectors.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.vector("naively"), vectors.vector("naively"))
+
+
+def _vector(model: Any, word: str) -> np.ndarray:
+    vector: np.ndarray = np.array(model.get_word_vector(word))
+    return vector
+
+
+def test_fasttext_vec_and_numbers_of_ngrams(fasttext_model: tuple[Any, Path], tmp_path: Path) -> None:
+    model, _ = fasttext_model
+    subwords = Subwords(2, 4, 500)
+    words = ["dog", "한국어", "naïve", "a"]
+    starts, rows = subwords.of_words(words)
+    for place, word in enumerate(words):
+        names, ids = model.get_subwords(word)
+        expected = sorted(
+            int(number) - len(model.get_words()) for name, number in zip(names, ids, strict=True)
+        )
+        expected = [number for number in expected if number >= 0]
+        assert sorted(rows[starts[place] : starts[place + 1]].tolist()) == expected, word
+    lines = [f"{word} " + " ".join(map(str, _vector(model, word))) + " \n" for word in model.get_words()]
+    vec = tmp_path / "m.vec"
+    vec.write_text(f"{len(lines)} 7\n" + "".join(lines), encoding="utf-8")
+    found = read_table(vec)
+    assert found.words == model.get_words()
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Z", "Cc"]), max_size=8), min_size=1),
+    st.integers(1, 3),
+    st.integers(0, 3),
+)
+def test_ngrams_against_a_plain_loop(words: list[str], min_n: int, more: int) -> None:
+    def plain(word: str) -> list[int]:
+        marked, found = f"<{word}>", []
+        for start in range(len(marked)):
+            for size in range(min_n, min_n + more + 1):
+                end = start + size
+                if end > len(marked) or (size == 1 and (start == 0 or end == len(marked))):
+                    continue
+                hashed = 2166136261
+                for byte in marked[start:end].encode():
+                    signed = byte - 256 if byte > 127 else byte
+                    hashed = ((hashed ^ (signed & 0xFFFFFFFF)) * 16777619) & 0xFFFFFFFF
+                found.append(hashed % 1009)
+        return found
+
+    starts, rows = Subwords(min_n, min_n + more, 1009).of_words(words)
+    for place, word in enumerate(words):
+        assert rows[starts[place] : starts[place + 1]].tolist() == plain(word)
+    kept = Subwords(min_n, min_n + more, 1009).that_occur(words[:1])
+    starts, rows = kept.of_words(words[:1])
+    assert kept.kept is not None
+    assert kept.kept[rows].tolist() == plain(words[0])
+
+
+def test_words_with_blanks_of_glove(tmp_path: Path) -> None:
+    file = tmp_path / "glove.txt"
+    file.write_text("the 1 2 3\n. . . 4 5 6\nat name@domain.com 7 8 9\n", encoding="utf-8")
+    found = read_table(file)
+    assert found.words == ["the", ". . .", "at name@domain.com"]
+    assert found.vectors[1].tolist() == [4, 5, 6]
+    dim, some = vectors_of(file, {". . .": 0, "missing": 1})
+    assert dim == 3
+    assert {word: vector.tolist() for word, vector in some.items()} == {". . .": [4, 5, 6]}
+    with pytest.raises(DataError, match="holds white space"):
+        write_vectors(tmp_path / "out.txt", found.words, found.vectors)
+    assert not (tmp_path / "out.txt").exists()
+    write_vectors(tmp_path / "out.safetensors", found.words, found.vectors)
+    assert read_table(tmp_path / "out.safetensors").words == found.words
+
+
+BAD = {
+    "claims": (b"1000000000000 300\nthe 1 2\n", r"claims 1000000000000 vectors of 300 numbers, at least"),
+    "claims binary": (b"99999999999 2\nthe \x00\x00\xff\x7f", "claims 99999999999 vectors"),
+    "zero": (b"5 0\n", "5 vectors of 0 numbers"),
+    "wide": (b"1 900000\nthe 1\n", "claims 1 vectors of 900000"),
+    "short line": (b"3 2\na 1 2\nb 1\nc 1 2\n", r"v:3: 1 numbers, but the other vectors have 2"),
+    "not a number": (b"2 2\na 1 2\nb 1 x\n", r"v:3:3: 'x' is not a number"),
+    "not finite": (b"2 2\na 1 2\nb 1 nan\n", "'b' holds values that are not finite"),
+    "too few": (b"3 2\na 1 2\nb 1 2\n ", "says 3 vectors, but there are 2"),
+    "prose": (b"Call me Ishmael.\nSome years ago\n", "not a file of word vectors"),
+    "empty": (b"  \n", "the file is empty"),
+    "cut binary": (
+        b"3 2\na \x00\x00\x80?\x00\x00\x80?\nb \x00\x00\x80?\x00\x00\x80?\nc \x00\x00\n\n",
+        "vector 3 of 3",
+    ),
+    "gzip": (gzip.compress(b"900000 2\na 1 2\n"), "claims 900000 vectors of 2 numbers"),
+    "large gzip": (
+        gzip.compress(b"999999999999 2\n" + b"".join(b"w%d 1 2\n" % n for n in range(60_000))),
+        "says 999999999999 vectors, but there are 60000",
+    ),
+    "bad gzip": (gzip.compress(b"2 2\na 1 2\nb 1 2\n")[:-6], "ends too early"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_damaged_and_hostile_files(tmp_path: Path, kind: str) -> None:
+    content, message = BAD[kind]
+    file = tmp_path / "v"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_table(file)
+
+
+def test_damaged_fasttext_models(fasttext_model: tuple[Any, Path], tmp_path: Path) -> None:
+    raw = fasttext_model[1].read_bytes()
+    for size in (4, 8, 40, 100, 200, len(raw) // 2):
+        file = tmp_path / "cut.bin"
+        file.write_bytes(raw[:size])
+        with pytest.raises(DataError):
+            read_table(file)
+    hostile = bytearray(raw)
+    hostile[64:68] = struct.pack("<i", 2**31 - 1)  # words of the dictionary
+    (tmp_path / "hostile.bin").write_bytes(hostile)
+    with pytest.raises(DataError, match="claims 2147483647 words"):
+        read_table(tmp_path / "hostile.bin")
+    old = bytearray(raw)
+    old[4:8] = struct.pack("<i", 99)
+    (tmp_path / "old.bin").write_bytes(old)
+    with pytest.raises(DataError, match="format 99 is not known"):
+        read_table(tmp_path / "old.bin")
+
+
+def test_hostile_safetensors(tmp_path: Path) -> None:
+    file = tmp_path / "v.safetensors"
+    for header in (
+        {"vectors": {"dtype": "F32", "shape": [2**30, 2**20], "data_offsets": [0, 8]}},
+        {"vectors": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]}},
+        {
+            "vectors": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]},
+            "words": {"dtype": "U8", "shape": [2], "data_offsets": [4, 6]},
+        },
+    ):
+        raw = json.dumps(header).encode()
+        file.write_bytes(len(raw).to_bytes(8, "little") + raw + b"\0" * 8)
+        with pytest.raises(DataError, match="not word vectors in safetensors"):
+            read_table(file)
+
+
+def test_formats_by_name(tmp_path: Path) -> None:
+    assert format_of(tmp_path / "a.vec.gz") == "text"
+    assert format_of(tmp_path / "a.dat", "binary") == "binary"
+    with pytest.raises(OptionError, match="tells no format"):
+        format_of(tmp_path / "a.dat")
+    with pytest.raises(OptionError, match="no format 'tex'"):
+        format_of(tmp_path / "a.txt", "tex")
+
+
+def test_a_word_that_comes_twice_keeps_its_first_vector(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("a 1 2\nb 3 4\na 5 6\n")
+    table = read_table(tmp_path / "v.txt")
+    assert table.words == ["a", "b"]
+    assert table.vectors.tolist() == [[1, 2], [3, 4]]

@@ -206,6 +206,7 @@ void define(nb::module_& m, const char* type) {
 }  // namespace
 
 void define_english(nb::module_& m);  // basic_english.cpp
+void define_step(nb::module_& m);     // step.cpp
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled recurrent layers over ragged batches; use unrolled.engine instead.";
@@ -215,4 +216,5 @@ NB_MODULE(_native, m) {
     m.def("isa_supported", [](int isa) { return unrolled::isa_supported(static_cast<unrolled::Isa>(isa)); });
     m.def("adopt_openmp", &unrolled::adopt_openmp);
     define_english(m);
+    define_step(m);
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "step_kernels.h"
 #include "unrolled/engine.h"
 
 namespace unrolled {
@@ -113,6 +114,7 @@ struct Bag {
     const int64_t* offsets;
     int64_t begin, end;
     T* out;                     // (tokens, dim)
+    const T* weights = nullptr; // of each row, or null
 };
 
 template <class T>
@@ -130,6 +132,7 @@ struct Kernels {
     void (*outer)(const Outer<T>&);
     int64_t (*outer_scratch)(int64_t m, int64_t n);
     void (*bag)(const Bag<T>&);
+    StepKernels<T> step;
 
     int64_t padded(int64_t columns) const { return ceil_div(columns, width) * width; }
     int64_t forward_state(int64_t rows, int64_t hidden) const {

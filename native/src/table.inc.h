@@ -13,5 +13,6 @@ Kernels<T> make_kernels(Isa isa) {
     table.outer = &outer;
     table.outer_scratch = &outer_scratch;
     table.bag = &bag;
+    table.step = step_kernels();
     return table;
 }

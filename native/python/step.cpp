@@ -27,6 +27,26 @@ T* data(nb::handle object) {
     return array.data();
 }
 
+// Whether all rows lie in [0, entries), and whether no length is negative and they add up: numpy's own reductions cost
+// microseconds each, which is what a short text takes.
+bool rows_within(nb::handle rows, int64_t count, int64_t entries) {
+    const int32_t* from = data<const int32_t>(rows);
+    const uint32_t bound = static_cast<uint32_t>(entries < INT32_MAX ? entries : INT32_MAX);
+    bool within = true;
+    for (int64_t i = 0; i < count; ++i) within &= static_cast<uint32_t>(from[i]) < bound;
+    return within;
+}
+
+bool lengths_fit(nb::handle lengths, int64_t count, int64_t total) {
+    const int64_t* from = data<const int64_t>(lengths);
+    int64_t sum = 0, negative = 0;
+    for (int64_t i = 0; i < count; ++i) {
+        sum += from[i];
+        negative |= from[i];
+    }
+    return sum == total && negative >= 0;
+}
+
 int64_t number_rows(nb::handle rows, int64_t count, int64_t entries, nb::handle touched, nb::handle numbers) {
     const int32_t* from = data<const int32_t>(rows);
     int32_t *distinct = data<int32_t>(touched), *to = data<int32_t>(numbers);
@@ -155,6 +175,8 @@ void define(nb::module_& m, const std::string& suffix) {
 }  // namespace
 
 void define_step(nb::module_& m) {
+    m.def("rows_within", &rows_within);
+    m.def("lengths_fit", &lengths_fit);
     m.def("number_rows", &number_rows);
     define<float>(m, "_f32");
     define<double>(m, "_f64");

@@ -10,10 +10,11 @@ sequence 1, and so on. Results do not depend on the number of threads, bit for b
 * :func:`embedding_bag`, :func:`bag_gradient`, :func:`number_rows`, :func:`gather`: sums of table rows.
 * :func:`pool`, :func:`pool_gradient`, :func:`scale_rows`, :func:`random_mask`: pooling and dropout.
 * :func:`norm`, :func:`adam`, :func:`adam_rows`: the update of the weights.
-* :func:`split_english`: tokens of English text.
+* :func:`split_english`, :func:`ngram_rows`: tokens of English text, and character n-grams.
 * :func:`available`, :func:`reason`, :func:`simd`, :func:`set_num_threads` ...: what is in use.
 """
 
+from unrolled.engine.arrays import lengths_fit
 from unrolled.engine.bag import bag_gradient, embedding_bag, gather, number_rows
 from unrolled.engine.english import split_english
 from unrolled.engine.layer import (
@@ -38,6 +39,7 @@ from unrolled.engine.library import (
 )
 from unrolled.engine.linear import linear, linear_weight_gradient
 from unrolled.engine.masks import random_mask
+from unrolled.engine.ngrams import ngram_rows
 from unrolled.engine.pooling import pool, pool_gradient, scale_rows
 from unrolled.engine.scan import Saved, Scan, ScanGradients, backward, forward
 from unrolled.engine.update import AdamRule, adam, adam_rows, norm
@@ -63,8 +65,10 @@ __all__ = [
     "infer_layer",
     "layer_backward",
     "layer_forward",
+    "lengths_fit",
     "linear",
     "linear_weight_gradient",
+    "ngram_rows",
     "norm",
     "notify_missing",
     "number_rows",

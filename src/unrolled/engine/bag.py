@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from unrolled.engine import library
-from unrolled.engine.arrays import Array, check, check_lengths, empty, suffix
+from unrolled.engine.arrays import Array, check, check_lengths, check_rows, empty, suffix
 
 _INT32 = np.dtype(np.int32)
 
@@ -30,7 +30,7 @@ def embedding_bag(table: Array, rows: Array, lengths: Array, weights: Array | No
     (entries, dim), half = table.shape, table.dtype == np.float16
     dtype = np.dtype(np.float32) if half else table.dtype
     check("table", table, (entries, dim), table.dtype)
-    lengths = _check_rows(rows, lengths, weights, entries, table.dtype)
+    lengths = _check_bag(rows, lengths, weights, entries, table.dtype)
     if not library.available():
         sums = np.zeros((len(lengths), dim), dtype)
         some = lengths > 0
@@ -69,7 +69,7 @@ def bag_gradient(
     extension = library.native()
     (tokens, dim), dtype = d_out.shape, d_out.dtype
     check("d_out", d_out, (len(lengths), dim), dtype)
-    lengths = _check_rows(rows, lengths, weights, entries, dtype)
+    lengths = _check_bag(rows, lengths, weights, entries, dtype)
     d_table = empty((entries, dim), dtype)
     run = getattr(extension, "bag_gradient" + suffix(dtype))
     threads, isa = library.get_num_threads(), library.isa_number()
@@ -91,11 +91,14 @@ def number_rows(rows: Array, entries: int) -> tuple[Array, Array]:
     Raises:
         ValueError: a row outside the table.
     """
-    check("rows", rows, (len(rows),), _INT32)
-    _check_range(rows, entries)
+    check_rows("rows", rows, len(rows), entries)
     if not library.available():
-        distinct, places = np.unique(rows, return_inverse=True)
-        return distinct, places.astype(np.int32)
+        seen = np.zeros(entries, dtype=np.bool_)
+        seen[rows] = True
+        distinct = np.flatnonzero(seen).astype(np.int32)
+        place = np.empty(entries, _INT32)
+        place[distinct] = np.arange(len(distinct), dtype=np.int32)
+        return distinct, place[rows]
     touched = np.empty(min(len(rows), entries), _INT32)
     numbers = np.empty(len(rows), _INT32)
     found = library.native().number_rows(rows, len(rows), entries, touched, numbers)
@@ -110,9 +113,7 @@ def gather(table: Array, ids: Array) -> Array:
     """
     entries, dim = table.shape
     check("table", table, (entries, dim), table.dtype)
-    check("ids", ids, (len(ids),), _INT32)
-    if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= entries):
-        raise ValueError(f"ids must lie in 0..{entries - 1}")
+    check_rows("ids", ids, len(ids), entries)
     if not library.available():
         result: Array = table[ids]
         return result
@@ -123,16 +124,9 @@ def gather(table: Array, ids: Array) -> Array:
     return out
 
 
-def _check_rows(
+def _check_bag(
     rows: Array, lengths: Array, weights: Array | None, entries: int, dtype: np.dtype[np.generic]
 ) -> Array:
-    check("rows", rows, (len(rows),), _INT32)
+    check_rows("rows", rows, len(rows), entries)
     check("weights", weights, (len(rows),), dtype)
-    lengths = check_lengths(lengths, len(rows))
-    _check_range(rows, entries)
-    return lengths
-
-
-def _check_range(rows: Array, entries: int) -> None:
-    if len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= entries):
-        raise ValueError(f"rows must lie in 0..{entries - 1}")
+    return check_lengths(lengths, len(rows))

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "portability.h"
+
 namespace nb = nanobind;
 using namespace nb::literals;
 
@@ -24,6 +26,10 @@ struct Hasher {
     // Adds the rows of all n-grams of a marked token, given as its code points + 1, by start and then by size.
     void add(const std::vector<uint64_t>& codes, std::vector<int32_t>& rows) const {
         const int64_t size = static_cast<int64_t>(codes.size());
+        const size_t before = rows.size();
+        size_t used = before;
+        rows.resize(used + static_cast<size_t>(size * (max_n - min_n + 1)));
+        int32_t* const to = rows.data();
         for (int64_t start = 0; start < size; ++start) {
             const bool mark = start == 0 || start == size - 1;
             const int64_t longest = std::min(max_n, size - start);
@@ -35,10 +41,21 @@ struct Hasher {
                 z = (z ^ (z >> 27)) * kMix2;
                 z ^= z >> 31;
                 const uint64_t bucket = ((z >> 32) * buckets) >> 32;
-                const int32_t row = row_of ? row_of[bucket] : static_cast<int32_t>(bucket);
-                if (row >= 0) rows.push_back(row);
+                // No cache holds the rows of all buckets: they are asked for before they are needed.
+                if (row_of) UNROLLED_PREFETCH(row_of + bucket);
+                to[used++] = static_cast<int32_t>(bucket);
             }
         }
+        if (row_of) {
+            size_t kept = before;
+            for (size_t k = before; k < used; ++k) {
+                // Whether there is a row cannot be predicted: the next one overwrites what is none.
+                to[kept] = row_of[to[k]];
+                kept += to[kept] >= 0;
+            }
+            used = kept;
+        }
+        rows.resize(used);
     }
 };
 

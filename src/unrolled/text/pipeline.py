@@ -13,7 +13,7 @@ from unrolled import engine
 from unrolled.errors import OptionError
 from unrolled.text.batch import SequenceBatch, gather_positions
 from unrolled.text.ngrams import NgramHasher
-from unrolled.text.tokenizer import PAD_TOKEN, Tokenizer
+from unrolled.text.tokenizer import Tokenizer
 
 #: Distinct tokens, and n-grams of them, that are remembered; beyond either bound the memory is emptied.
 CACHED_TOKENS = 1 << 18
@@ -135,7 +135,7 @@ class TextPipeline:
         assert self.hasher is not None
         parts, lengths = self._tokens(texts)
         tokens = list(chain.from_iterable(parts))
-        rows = self.hasher.headed(tokens, _ids(self.tokenizer, tokens), len(self.tokenizer))
+        rows = self.hasher.headed(tokens, self.tokenizer.token_ids(tokens), len(self.tokenizer))
         if rows is None:
             return None
         return SequenceBatch(np.arange(len(tokens), dtype=np.int32), lengths), rows
@@ -214,7 +214,7 @@ class _Lexicon:
         is_ngram = np.ones(bags.total + len(tokens), dtype=np.bool_)
         is_ngram[firsts] = False
         rows = self._rows[used : used + len(is_ngram)]
-        rows[firsts] = _ids(self._tokenizer, tokens)
+        rows[firsts] = self._tokenizer.token_ids(tokens)
         rows[is_ngram] = bags.values + np.int32(len(self._tokenizer))
         self._rows_used += len(is_ngram)
 
@@ -228,12 +228,6 @@ class _Lexicon:
         starts, counts = self._starts[places], self._counts[places] - 1
         bags = SequenceBatch(self._rows[gather_positions(starts + 1, counts)], counts)
         return TextBatch(SequenceBatch(self._rows[starts], lengths), bags)
-
-
-def _ids(tokenizer: Tokenizer, tokens: Sequence[str]) -> list[int]:
-    # The characters "<pad>" in a text are a word nobody knows, not padding.
-    find, unknown = tokenizer.token_to_id, tokenizer.unk_id
-    return [unknown if token == PAD_TOKEN else find(token) for token in tokens]
 
 
 def _grown(array: np.ndarray, used: int, more: int) -> np.ndarray:

@@ -36,6 +36,9 @@ class WordTokenizer:
     def token_to_id(self, token: str) -> int:
         return self.words.index(token) if token in self.words else self.unk_id
 
+    def token_ids(self, tokens: list[str]) -> list[int]:
+        return [self.token_to_id(token) if token != "<pad>" else self.unk_id for token in tokens]
+
     def encode_batch(self, texts: list[str]) -> SequenceBatch:
         ids = [[self.token_to_id(token) for token in text.split()] for text in texts]
         return SequenceBatch.from_lists(ids)

@@ -201,6 +201,10 @@ void define(nb::module_& m, const char* type) {
           "rows"_a, "k"_a, "n"_a, "threads"_a, "isa"_a);
     m.def(("empty" + suffix).c_str(), &empty<T>);
     m.def(("gather" + suffix).c_str(), &gather<T>);
+    m.def(("peak" + suffix).c_str(), [](int threads, int isa) {
+        nb::gil_scoped_release unlocked;
+        return unrolled::peak<T>(threads, static_cast<unrolled::Isa>(isa));
+    });
 }
 
 }  // namespace

@@ -134,7 +134,7 @@ void backward(const Backward<T>* directions, int count, int threads, Isa isa) {
             s.d_h0 = b.d_h0;
             s.d_c0 = b.d_c0;
             s.state = arena.take<T>(kernels.backward_state(group.rows, hidden));
-            s.row_pointers = arena.take<const T*>(2 * group.rows);
+            s.row_pointers = arena.take<const T*>(3 * group.rows);
             scans.push_back(s);
         }
     }

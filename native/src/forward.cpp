@@ -126,7 +126,8 @@ void forward(const Forward<T>* directions, int count, int threads, Isa isa, cons
             s.packed_b_ih = packed[d].b_ih;
             s.chunk = f.input > 0 ? chunk_steps(group.rows, plan.longest) : 1;
             s.compact = f.xw == nullptr;
-            if (s.compact) s.xw = arena.take<T>(group.rows * s.chunk * gh);
+            s.xw_distance = s.compact ? row_distance<T>(gh) : gh;
+            if (s.compact) s.xw = arena.take<T>(group.rows * s.chunk * s.xw_distance);
             s.state = arena.take<T>(kernels.forward_state(group.rows, hidden));
             s.row_pointers = arena.take<const T*>(2 * group.rows * s.chunk);
             scans.push_back(s);

@@ -13,7 +13,7 @@ struct ForwardStep {
     int64_t xw_step;
 
     UNROLLED_INLINE T* xw(int64_t row) const {
-        return s->xw + (xw_first[row] + xw_step * t) * gate_count(s->kind) * s->hidden;
+        return s->xw + (xw_first[row] + xw_step * t) * s->xw_distance;
     }
     UNROLLED_INLINE int64_t token(int64_t row) const { return s->first[row] + s->token_step * t; }
     UNROLLED_INLINE void store_h(int64_t row, int64_t u, int64_t n, V h_new) const {
@@ -30,12 +30,8 @@ template <int MR, int NV>
 UNROLLED_INLINE void recurrent_product(V (&acc)[MR][NV], const ForwardStep& step, int64_t row, const T* bias, const T* panel) {
     const T* a[MR];
     UNROLLED_UNROLL
-    for (int r = 0; r < MR; ++r) {
-        a[r] = step.h + (row + r) * step.padded;
-        UNROLLED_UNROLL
-        for (int j = 0; j < NV; ++j) acc[r][j] = S::load(bias + j * W);
-    }
-    accumulate<MR, NV>(acc, a, panel, step.s->hidden);
+    for (int r = 0; r < MR; ++r) a[r] = step.h + (row + r) * step.padded;
+    biased_product<MR, NV>(acc, a, bias, panel, step.s->hidden);
 }
 
 struct LstmTile {
@@ -149,8 +145,8 @@ void forward_step(const ForwardStep& step, int64_t active) {
         }
         return;
     }
-    for (int64_t v = 0; v < vectors; v += kPanelVectors) {
-        const int nv = static_cast<int>(vectors - v < kPanelVectors ? vectors - v : kPanelVectors);
+    for (int64_t v = 0, nv; v < vectors; v += nv) {
+        nv = panel_vectors(vectors, v);
         switch (nv) {
             case 4: forward_panel<RnnTile<4>, 4>(step, active, v * W, bias, panel); break;
             case 3: forward_panel<RnnTile<3>, 3>(step, active, v * W, bias, panel); break;
@@ -174,7 +170,7 @@ void project_chunk(const ScanForward<T>& s, int64_t t, int64_t active, int64_t* 
         for (int64_t step = t; step < end; ++step, ++count) {
             const int64_t token = s.first[row] + s.token_step * step;
             a[count] = s.x + (s.lookup ? static_cast<int64_t>(s.lookup[token]) : token) * s.x_stride;
-            c[count] = s.xw + (s.compact ? count : token) * gh;
+            c[count] = s.xw + (s.compact ? count : token) * s.xw_distance;
         }
     }
     product(Product<T>{count, gh, s.input, 0, a, nullptr, s.packed_w_ih, s.packed_b_ih, c});
@@ -182,7 +178,7 @@ void project_chunk(const ScanForward<T>& s, int64_t t, int64_t active, int64_t* 
 
 void scan_forward(const ScanForward<T>& s) {
     const int64_t hidden = s.hidden;
-    const int64_t padded = ceil_div(hidden, W) * W;
+    const int64_t padded = row_distance<T>(hidden);
     const int64_t size = s.rows * padded;
     T* h = s.state;
     T* h_next = h + size;

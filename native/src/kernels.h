@@ -13,7 +13,15 @@
 
 namespace unrolled {
 
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Distance of the rows of a scratch array that hold `count` elements each, in elements: whole cache lines, and an odd
+// number of them. Rows a power of two apart would share a few sets of the cache and push each other out.
+template <class T>
+constexpr int64_t row_distance(int64_t count) {
+    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+    return (ceil_div(count, line) | 1) * line;
+}
 
 // One thread's share of one direction, forward. `rows` sequences sorted by falling length, none empty.
 template <class T>
@@ -30,7 +38,8 @@ struct ScanForward {
     const T* h0;                // (batch, H) or null
     const T* c0;
     const T* h_mask;
-    T* xw;                      // (.., G*H); the pre-activations, then (save) the gates
+    T* xw;                      // (.., G*H), rows xw_distance apart; the pre-activations, then (save) the gates
+    int64_t xw_distance;
     T* out;
     int64_t out_stride;
     T* h_n;
@@ -79,7 +88,7 @@ struct ScanBackward {
     T* d_c0;
 
     T* state;                   // scratch, backward_state() elements
-    const T** row_pointers;     // scratch, 2 * rows
+    const T** row_pointers;     // scratch, 3 * rows
 };
 
 // c[r][0..n) = bias + a1[r] P1 + a2[r] P2, rows given by pointers; panels hold k1 + k2 rows.
@@ -133,12 +142,13 @@ struct Kernels {
     int64_t (*outer_scratch)(int64_t m, int64_t n);
     void (*bag)(const Bag<T>&);
     StepKernels<T> step;
+    double (*burn)(int64_t rounds);
 
     int64_t padded(int64_t columns) const { return ceil_div(columns, width) * width; }
     int64_t forward_state(int64_t rows, int64_t hidden) const {
-        return rows * (4 * padded(hidden) + static_cast<int64_t>(sizeof(int64_t) / sizeof(T)));
+        return rows * (4 * row_distance<T>(hidden) + static_cast<int64_t>(sizeof(int64_t) / sizeof(T)));
     }
-    int64_t backward_state(int64_t rows, int64_t hidden) const { return rows * 2 * padded(hidden); }
+    int64_t backward_state(int64_t rows, int64_t hidden) const { return rows * 3 * row_distance<T>(hidden); }
 };
 
 const Kernels<float>& kernels_generic_f32();

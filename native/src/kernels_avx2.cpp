@@ -16,6 +16,7 @@ using S = Avx2;
 #include "backward.inc.h"
 #include "bag.inc.h"
 #include "step.inc.h"
+#include "peak.inc.h"
 #include "table.inc.h"
 
 }  // namespace

@@ -16,6 +16,7 @@ using S = Generic<float>;
 #include "backward.inc.h"
 #include "bag.inc.h"
 #include "step.inc.h"
+#include "peak.inc.h"
 #include "table.inc.h"
 }  // namespace f32
 
@@ -26,6 +27,7 @@ using S = Generic<double>;
 #include "backward.inc.h"
 #include "bag.inc.h"
 #include "step.inc.h"
+#include "peak.inc.h"
 #include "table.inc.h"
 }  // namespace f64
 

@@ -3,10 +3,12 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define UNROLLED_INLINE __forceinline
+#define UNROLLED_NOINLINE __declspec(noinline)
 #define UNROLLED_UNROLL
 #define UNROLLED_PREFETCH(address) ((void)0)
 #else
 #define UNROLLED_INLINE inline __attribute__((always_inline))
+#define UNROLLED_NOINLINE __attribute__((noinline))
 #if defined(__clang__)
 #define UNROLLED_UNROLL _Pragma("unroll")
 #else

@@ -7,7 +7,42 @@ constexpr int kPanelVectors = 4;
 
 // Rows of a register tile with NV vectors: accumulators, one broadcast and the loads must fit the register file.
 constexpr int tile_rows(int nv) {
-    return S::registers >= 32 ? (nv == 4 ? 6 : 8) : (nv == 4 ? 3 : 4);
+    if (S::registers >= 32) return nv == 4 ? 6 : 8;
+    return nv == 4 ? 3 : nv == 3 ? 4 : nv == 2 ? 6 : 8;
+}
+
+// Vectors of the panel that begins at vector v, of `vectors` in all: as equal as possible, since a narrow panel leaves the
+// processor waiting for its few sums. 13 make 4, 3, 3, 3.
+UNROLLED_INLINE int panel_vectors(int64_t vectors, int64_t v) {
+    const int64_t panels = ceil_div(vectors, kPanelVectors), narrow = vectors / panels, wide = vectors % panels;
+    return static_cast<int>(v < wide * (narrow + 1) ? narrow + 1 : narrow);
+}
+
+// acc[r][j] += x[r] * b[j], the left side given by left(r), the right side in memory. The loop over the longer side is
+// the outer one, so that its operands take turns in one register: a tile of 12 accumulators then fits 16 registers.
+template <int MR, int NV, class F>
+UNROLLED_INLINE void multiply_add(V (&acc)[MR][NV], const F& left, const T* right) {
+    if constexpr (MR < NV) {
+        V x[MR];
+        UNROLLED_UNROLL
+        for (int r = 0; r < MR; ++r) x[r] = S::set(left(r));
+        UNROLLED_UNROLL
+        for (int j = 0; j < NV; ++j) {
+            const V b = S::load(right + j * W);
+            UNROLLED_UNROLL
+            for (int r = 0; r < MR; ++r) acc[r][j] = S::fma(x[r], b, acc[r][j]);
+        }
+    } else {
+        V b[NV];
+        UNROLLED_UNROLL
+        for (int j = 0; j < NV; ++j) b[j] = S::load(right + j * W);
+        UNROLLED_UNROLL
+        for (int r = 0; r < MR; ++r) {
+            const V x = S::set(left(r));
+            UNROLLED_UNROLL
+            for (int j = 0; j < NV; ++j) acc[r][j] = S::fma(x, b[j], acc[r][j]);
+        }
+    }
 }
 
 // acc[r][j] += sum over k of a[r][k] * panel[k][j]. The order of summation is the same for every tile height, so that a
@@ -17,17 +52,46 @@ UNROLLED_INLINE void accumulate(V (&acc)[MR][NV], const T* const (&a)[MR], const
     const T* rows[MR];
     UNROLLED_UNROLL
     for (int r = 0; r < MR; ++r) rows[r] = a[r];
-    for (int64_t k = 0; k < k_count; ++k) {
-        V b[NV];
+    for (int64_t k = 0; k < k_count; ++k, panel += NV * W)
+        multiply_add<MR, NV>(acc, [&](int r) { return rows[r][k]; }, panel);
+}
+
+// acc[r][j] = bias[j] + sum over k of a[r][k] * panel[k][j].
+template <int MR, int NV>
+UNROLLED_INLINE void biased_product_here(V (&acc)[MR][NV], const T* const (&a)[MR], const T* bias, const T* panel, int64_t k_count) {
+    UNROLLED_UNROLL
+    for (int r = 0; r < MR; ++r) {
         UNROLLED_UNROLL
-        for (int j = 0; j < NV; ++j) b[j] = S::load(panel + j * W);
+        for (int j = 0; j < NV; ++j) acc[r][j] = S::load(bias + j * W);
+    }
+    accumulate<MR, NV>(acc, a, panel, k_count);
+}
+
+template <int MR, int NV>
+UNROLLED_NOINLINE void biased_product_apart(T* result, const T* const (&a)[MR], const T* bias, const T* panel, int64_t k_count) {
+    V acc[MR][NV];
+    biased_product_here<MR, NV>(acc, a, bias, panel, k_count);
+    UNROLLED_UNROLL
+    for (int r = 0; r < MR; ++r) {
+        UNROLLED_UNROLL
+        for (int j = 0; j < NV; ++j) S::store(result + (r * NV + j) * W, acc[r][j]);
+    }
+}
+
+// The same, followed by code that needs registers of its own. With 16 of them a compiler that sees both at once keeps
+// some of the sums in memory throughout the loop; so there the loop is a function apart.
+template <int MR, int NV>
+UNROLLED_INLINE void biased_product(V (&acc)[MR][NV], const T* const (&a)[MR], const T* bias, const T* panel, int64_t k_count) {
+    if constexpr (S::registers >= 32) {
+        biased_product_here<MR, NV>(acc, a, bias, panel, k_count);
+    } else {
+        alignas(64) T sums[MR * NV * W];
+        biased_product_apart<MR, NV>(sums, a, bias, panel, k_count);
         UNROLLED_UNROLL
         for (int r = 0; r < MR; ++r) {
-            const V x = S::set(rows[r][k]);
             UNROLLED_UNROLL
-            for (int j = 0; j < NV; ++j) acc[r][j] = S::fma(x, b[j], acc[r][j]);
+            for (int j = 0; j < NV; ++j) acc[r][j] = S::load(sums + (r * NV + j) * W);
         }
-        panel += NV * W;
     }
 }
 
@@ -101,11 +165,11 @@ void pack_panel_part(T* packed, int nv, const T* w, int64_t ldw, int64_t column,
 void pack_plain(T* packed, const T* w, int64_t ldw, int64_t columns, int64_t k, bool transposed, const T* w2, int64_t ldw2,
                 int64_t k2) {
     const int64_t vectors = ceil_div(columns, W);
-    for (int64_t v = 0; v < vectors; v += kPanelVectors) {
-        const int nv = static_cast<int>(vectors - v < kPanelVectors ? vectors - v : kPanelVectors);
-        pack_panel_part(packed, nv, w, ldw, v * W, columns, k, transposed);
+    for (int64_t v = 0, nv; v < vectors; v += nv) {
+        nv = panel_vectors(vectors, v);
+        pack_panel_part(packed, static_cast<int>(nv), w, ldw, v * W, columns, k, transposed);
         packed += k * nv * W;
-        if (k2 > 0) pack_panel_part(packed, nv, w2, ldw2, v * W, columns, k2, transposed);
+        if (k2 > 0) pack_panel_part(packed, static_cast<int>(nv), w2, ldw2, v * W, columns, k2, transposed);
         packed += k2 * nv * W;
     }
 }
@@ -150,8 +214,8 @@ void product(const Product<T>& s) {
     for (int64_t row = 0; row < s.rows; row += block) {
         const int64_t rows = s.rows - row < block ? s.rows - row : block;
         const T* panel = s.panels;
-        for (int64_t v = 0; v < vectors; v += kPanelVectors) {
-            const int nv = static_cast<int>(vectors - v < kPanelVectors ? vectors - v : kPanelVectors);
+        for (int64_t v = 0, nv; v < vectors; v += nv) {
+            nv = panel_vectors(vectors, v);
             switch (nv) {
                 case 4: product_panel<4>(s, row, rows, v * W, panel); break;
                 case 3: product_panel<3>(s, row, rows, v * W, panel); break;
@@ -168,13 +232,16 @@ void product(const Product<T>& s) {
 constexpr int kOuterRows = tile_rows(4);
 constexpr int64_t kOuterTokens = 128;  // tokens of one block: a right panel of them fits the first-level cache
 
-// Distance between left panels. The odd number of cache lines spreads them over the sets of the cache, since one token
+// Columns of the left side that are copied together: whole tiles and whole vectors.
+constexpr int kLeftColumns = kOuterRows % 2 == 0 ? W * kOuterRows / 2 : W * kOuterRows;
+static_assert(kLeftColumns % kOuterRows == 0 && kLeftColumns % W == 0, "a block holds whole tiles and whole vectors");
+
+// Distance between left blocks. The odd number of cache lines spreads them over the sets of the cache, since one token
 // writes to all of them.
-constexpr int64_t kLeftPanel = (kOuterTokens * kOuterRows * int64_t(sizeof(T)) / 64 / 2 * 2 + 1) * 64 / int64_t(sizeof(T));
-static_assert(kLeftPanel >= kOuterTokens * kOuterRows, "a left panel holds all tokens of a block");
+constexpr int64_t kLeftBlock = row_distance<T>(kOuterTokens * kLeftColumns);
 
 int64_t outer_scratch(int64_t m, int64_t n) {
-    return ceil_div(m, kOuterRows) * kLeftPanel + kOuterTokens * ceil_div(n, W) * W;
+    return ceil_div(m, kLeftColumns) * kLeftBlock + kOuterTokens * ceil_div(n, W) * W;
 }
 
 template <int NV>
@@ -189,19 +256,8 @@ struct OuterTile {
             for (int j = 0; j < NV; ++j) acc[r][j] = first ? S::zero() : S::load(c + r * ldc + j * W, columns - j * W);
         const T* left = a;
         const T* right = b;
-        for (int64_t k = 0; k < tokens; ++k) {
-            V w[NV];
-            UNROLLED_UNROLL
-            for (int j = 0; j < NV; ++j) w[j] = S::load(right + j * W);
-            UNROLLED_UNROLL
-            for (int r = 0; r < MR; ++r) {
-                const V x = S::set(left[r]);
-                UNROLLED_UNROLL
-                for (int j = 0; j < NV; ++j) acc[r][j] = S::fma(x, w[j], acc[r][j]);
-            }
-            left += kOuterRows;
-            right += NV * W;
-        }
+        for (int64_t k = 0; k < tokens; ++k, left += kLeftColumns, right += NV * W)
+            multiply_add<MR, NV>(acc, [&](int r) { return left[r]; }, right);
         UNROLLED_UNROLL
         for (int r = 0; r < MR; ++r)
             UNROLLED_UNROLL
@@ -209,9 +265,28 @@ struct OuterTile {
     }
 };
 
+// Copies one token's columns of the left side into their blocks.
+UNROLLED_INLINE void pack_left(T* target, const T* source, int64_t m) {
+    int64_t i = 0;
+    for (; i + kLeftColumns <= m; i += kLeftColumns, target += kLeftBlock) {
+        UNROLLED_UNROLL
+        for (int j = 0; j < kLeftColumns; j += W) S::store(target + j, S::load(source + i + j));
+    }
+    for (; i < m; i += W, target += W) S::store(target, S::load(source + i, m - i));
+}
+
+// sums[0..m) += the left side's tokens, one after the other.
+void add_columns(const T* blocks, int64_t tokens, int64_t m, T* sums) {
+    for (int64_t i = 0; i < m; i += W) {
+        const T* source = blocks + i / kLeftColumns * kLeftBlock + i % kLeftColumns;
+        V sum = S::load(sums + i, m - i);
+        for (int64_t k = 0; k < tokens; ++k) sum = S::add(sum, S::load(source + k * kLeftColumns));
+        S::store(sums + i, sum, m - i);
+    }
+}
+
 void outer(const Outer<T>& s) {
     const int64_t m = s.m1 - s.m0;
-    const int64_t m_panels = ceil_div(m, kOuterRows);
     const int64_t vectors = ceil_div(s.n, W);
     T* packed_b = s.scratch;
     T* packed_a = s.scratch + kOuterTokens * vectors * W;
@@ -223,36 +298,28 @@ void outer(const Outer<T>& s) {
         const int64_t tokens = s.tokens - start < kOuterTokens ? s.tokens - start : kOuterTokens;
         for (int64_t k = 0; k < tokens; ++k) {
             const T* source = s.b[start + k];
-            for (int64_t v = 0; v < vectors; ++v) {
-                const int64_t base = v / kPanelVectors * kPanelVectors;
-                const int64_t nv = vectors - base < kPanelVectors ? vectors - base : kPanelVectors;
-                S::store(packed_b + base * W * tokens + (k * nv + v - base) * W, S::load(source + v * W, s.n - v * W));
+            for (int64_t v = 0, nv; v < vectors; v += nv) {
+                nv = panel_vectors(vectors, v);
+                T* target = packed_b + (v * tokens + k * nv) * W;
+                for (int64_t j = 0; j < nv; ++j) S::store(target + j * W, S::load(source + (v + j) * W, s.n - (v + j) * W));
             }
         }
         for (int64_t k = 0; k < tokens; ++k) {
-            const T* source = s.a[start + k] + s.m0;
             // The rows are pieces of longer ones, which the processor's own prefetching follows badly.
             const T* ahead = s.a[start + k + 4 < s.tokens ? start + k + 4 : start + k] + s.m0;
-            T* target = packed_a + k * kOuterRows;
-            int64_t i = 0;
-            for (; i + kOuterRows <= m; i += kOuterRows, target += kLeftPanel) {
-                UNROLLED_PREFETCH(ahead + i);
-                std::memcpy(target, source + i, kOuterRows * sizeof(T));
-            }
-            for (int r = 0; i + r < m; ++r) target[r] = source[i + r];
-            if (s.sums) {
-                for (i = 0; i < m; i += W) S::store(s.sums + i, S::add(S::load(s.sums + i, m - i), S::load(source + i, m - i)), m - i);
-            }
+            for (int64_t i = 0; i < m; i += 64 / static_cast<int64_t>(sizeof(T))) UNROLLED_PREFETCH(ahead + i);
+            pack_left(packed_a + k * kLeftColumns, s.a[start + k] + s.m0, m);
         }
+        if (s.sums) add_columns(packed_a, tokens, m, s.sums);
         const bool fresh = start == 0;
-        for (int64_t v = 0; v < vectors; v += kPanelVectors) {
-            const int nv = static_cast<int>(vectors - v < kPanelVectors ? vectors - v : kPanelVectors);
+        for (int64_t v = 0, nv; v < vectors; v += nv) {
+            nv = panel_vectors(vectors, v);
             const T* b = packed_b + v * W * tokens;
             const int64_t columns = s.n - v * W;
-            for (int64_t p = 0; p < m_panels; ++p) {
-                const int height = static_cast<int>(m - p * kOuterRows < kOuterRows ? m - p * kOuterRows : kOuterRows);
-                const T* a = packed_a + p * kLeftPanel;
-                T* c = s.c + p * kOuterRows * s.n + v * W;
+            for (int64_t i = 0; i < m; i += kOuterRows) {
+                const int height = static_cast<int>(m - i < kOuterRows ? m - i : kOuterRows);
+                const T* a = packed_a + i / kLeftColumns * kLeftBlock + i % kLeftColumns;
+                T* c = s.c + i * s.n + v * W;
                 switch (nv) {
                     case 4: with_height<OuterTile<4>, kOuterRows>(height, a, b, tokens, c, s.n, columns, fresh); break;
                     case 3: with_height<OuterTile<3>, kOuterRows>(height, a, b, tokens, c, s.n, columns, fresh); break;

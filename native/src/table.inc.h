@@ -14,5 +14,6 @@ Kernels<T> make_kernels(Isa isa) {
     table.outer_scratch = &outer_scratch;
     table.bag = &bag;
     table.step = step_kernels();
+    table.burn = &burn;
     return table;
 }

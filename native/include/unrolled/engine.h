@@ -145,6 +145,11 @@ template <class T>
 void embedding_bag(const void* table, bool half, const int32_t* rows, const int64_t* lengths, T* out, int64_t tokens,
                    int64_t dim, int threads, Isa isa);
 
+// Floating-point operations a second that `threads` threads reach on registers alone, measured for some milliseconds: what
+// the speed of the products is a share of.
+template <class T>
+double peak(int threads, Isa isa);
+
 // Best instruction set of this processor that was compiled in; and whether a given one can run here.
 Isa best_isa();
 bool isa_supported(Isa isa);

@@ -6,7 +6,7 @@ sequence 1, and so on. Results do not depend on the number of threads, bit for b
 * :func:`layer_forward`, :func:`layer_backward`, :func:`prepare`, :func:`infer_layer`: a whole layer with its
   input projection.
 * :func:`forward`, :func:`backward`: one direction whose projection the caller has done.
-* :func:`linear`, :func:`linear_weight_gradient`: dense products.
+* :func:`linear`, :func:`linear_weight_gradient`, :func:`peak_flops`: dense products and their ceiling.
 * :func:`embedding_bag`, :func:`bag_gradient`, :func:`number_rows`, :func:`gather`: sums of table rows.
 * :func:`pool`, :func:`pool_gradient`, :func:`scale_rows`, :func:`random_mask`: pooling and dropout.
 * :func:`norm`, :func:`adam`, :func:`adam_rows`: the update of the weights.
@@ -37,7 +37,7 @@ from unrolled.engine.library import (
     simd,
     simd_choices,
 )
-from unrolled.engine.linear import linear, linear_weight_gradient
+from unrolled.engine.linear import linear, linear_weight_gradient, peak_flops
 from unrolled.engine.masks import random_mask
 from unrolled.engine.ngrams import ngram_rows
 from unrolled.engine.pooling import pool, pool_gradient, scale_rows
@@ -72,6 +72,7 @@ __all__ = [
     "norm",
     "notify_missing",
     "number_rows",
+    "peak_flops",
     "pool",
     "pool_gradient",
     "prepare",

@@ -35,3 +35,13 @@ def linear_weight_gradient(d: Array, x: Array) -> tuple[Array, Array]:
     run = getattr(library.native(), "linear_weight_gradient" + suffix(d.dtype))
     run(d, x, d_w, d_bias, rows, k, n, library.get_num_threads(), library.isa_number())
     return d_w, d_bias
+
+
+def peak_flops() -> float:
+    """Floating-point operations a second of the engine's threads on registers alone, in float32: what the speed
+    of a layer can be measured against. Takes some milliseconds.
+
+    Raises:
+        RuntimeError: without the extension.
+    """
+    return float(library.native().peak_f32(library.get_num_threads(), library.isa_number()))

@@ -1,11 +1,11 @@
-"""Prediction from a file, and one prediction from cold, each as a whole process: Unrolled beside plain torch.
+"""Prediction from a file, one from cold and one in a warm process: Unrolled beside plain torch.
 
     python benchmarks/predict.py MODEL TORCH_FOLDER TEXTS.tsv [--runs 5] [--json FILE]
 
 MODEL is one that `unrolled train classify` wrote, TORCH_FOLDER one of `benchmarks/peer_torch.py train`. The
 texts are those of a tab separated file with a header that names `text`. Texts a second count from the start
-of the process to its end, start-up and tokenization included. Runs alternate; the figures are medians and
-their ratio.
+of the process to its end, start-up and tokenization included. The warm process is `one_text.py`, in which
+torch has the same network as MODEL. Runs alternate; the figures are medians and their ratio.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def main() -> None:
     one = texts[0] + "\n"
     torch = [sys.executable, HERE / "peer_torch.py", "predict", arguments.torch_folder]
     unrolled = [sys.executable, "-m", "unrolled", "predict", arguments.model]
+    warm = [sys.executable, HERE / "one_text.py"]
     seconds: dict[str, list[float]] = {}
 
     def add(name: str, value: float) -> None:
@@ -56,6 +57,10 @@ def main() -> None:
             add("file, torch", measured(torch, stdin=everything).seconds)
             add("one, unrolled", measured([*unrolled, "--json"], stdin=one).seconds)
             add("one, torch", measured(torch, stdin=one).seconds)
+            for side in ("unrolled", "torch"):
+                output = measured([*warm, side, arguments.model, arguments.texts]).output
+                for name, value in json.loads(output).items():
+                    add(f"warm, {name}", value / 1e6)
         answers = len(target.read_text(encoding="utf-8").splitlines())
         if answers != len(texts):
             sys.exit(f"{answers} answers for {len(texts)} texts")
@@ -64,10 +69,13 @@ def main() -> None:
     print(f"{len(texts)} texts, {arguments.runs} alternating runs, medians (fastest)")
     for name, value in middle.items():
         rate = f"{len(texts) / value:10,.0f} texts/s" if name.startswith("file") else ""
-        print(f"{name:32}{value:8.3f} s ({min(seconds[name]):.3f}) {rate}")
+        unit, scale = ("ms", 1e3) if name.startswith("warm") else ("s", 1.0)
+        print(f"{name:32}{scale * value:8.3f} {unit:2} ({scale * min(seconds[name]):.3f}) {rate}")
     print(
         f"ratio torch / unrolled: file {middle['file, torch'] / middle['file, unrolled']:.2f}, "
-        f"one from cold {middle['one, torch'] / middle['one, unrolled']:.2f}"
+        f"one from cold {middle['one, torch'] / middle['one, unrolled']:.2f}, "
+        f"one warm {middle['warm, torch, ids ready'] / middle['warm, unrolled']:.2f} with the ids ready, "
+        f"{middle['warm, torch, with tokenization'] / middle['warm, unrolled']:.2f} with tokenization"
     )
     if arguments.json:
         content = {"machine": machine("unrolled", "torch"), "texts": len(texts), "seconds": seconds}

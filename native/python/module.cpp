@@ -210,7 +210,9 @@ void define(nb::module_& m, const char* type) {
 
 }  // namespace
 
-void define_english(nb::module_& m);   // basic_english.cpp
+void define_english(nb::module_& m);  // basic_english.cpp
+void define_ngrams(nb::module_& m);   // ngrams.cpp
+void define_step(nb::module_& m);     // step.cpp
 void define_word2vec(nb::module_& m);  // word2vec.cpp
 
 NB_MODULE(_native, m) {
@@ -221,5 +223,7 @@ NB_MODULE(_native, m) {
     m.def("isa_supported", [](int isa) { return unrolled::isa_supported(static_cast<unrolled::Isa>(isa)); });
     m.def("adopt_openmp", &unrolled::adopt_openmp);
     define_english(m);
+    define_ngrams(m);
+    define_step(m);
     define_word2vec(m);
 }

@@ -1,13 +1,20 @@
 // Sums of rows of an embedding table. Included once per instruction set after product.inc.h.
 
-// NV vectors of the sum of `count` rows, from column u on.
+// NV vectors of the sum of `count` rows, each times its weight if there are weights, from column u on.
 template <class Row, int NV>
-UNROLLED_INLINE void bag_columns(const Row* table, int64_t dim, const int32_t* rows, int64_t count, T* out, int64_t u) {
+UNROLLED_INLINE void bag_columns(const Row* table, int64_t dim, const int32_t* rows, const T* weights, int64_t count, T* out,
+                                 int64_t u) {
     V sum[NV];
     UNROLLED_UNROLL
     for (int j = 0; j < NV; ++j) sum[j] = S::zero();
     for (int64_t k = 0; k < count; ++k) {
         const Row* row = table + static_cast<int64_t>(rows[k]) * dim + u;
+        if (weights) {
+            const V weight = S::set(weights[k]);
+            UNROLLED_UNROLL
+            for (int j = 0; j < NV; ++j) sum[j] = S::fma(weight, S::load(row + j * W, dim - u - j * W), sum[j]);
+            continue;
+        }
         UNROLLED_UNROLL
         for (int j = 0; j < NV; ++j) sum[j] = S::add(sum[j], S::load(row + j * W, dim - u - j * W));
     }
@@ -26,9 +33,11 @@ void bag_of(const Bag<T>& s) {
         for (int64_t k = start + count; k < start + 2 * count + 2 && k < last; ++k)
             for (int64_t u = 0; u < s.dim; u += line) UNROLLED_PREFETCH(table + static_cast<int64_t>(s.rows[k]) * s.dim + u);
         T* out = s.out + token * s.dim;
+        const int32_t* rows = s.rows + start;
+        const T* weights = s.weights ? s.weights + start : nullptr;
         int64_t u = 0;
-        for (; u + 4 * W <= s.dim; u += 4 * W) bag_columns<Row, 4>(table, s.dim, s.rows + start, count, out, u);
-        for (; u < s.dim; u += W) bag_columns<Row, 1>(table, s.dim, s.rows + start, count, out, u);
+        for (; u + 4 * W <= s.dim; u += 4 * W) bag_columns<Row, 4>(table, s.dim, rows, weights, count, out, u);
+        for (; u < s.dim; u += W) bag_columns<Row, 1>(table, s.dim, rows, weights, count, out, u);
     }
 }
 

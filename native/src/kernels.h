@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "step_kernels.h"
 #include "team.h"
 #include "unrolled/engine.h"
 
@@ -134,6 +135,7 @@ struct Bag {
     const int64_t* offsets;
     int64_t begin, end;
     T* out;                     // (tokens, dim)
+    const T* weights = nullptr; // of each row, or null
 };
 
 template <class T>
@@ -153,6 +155,7 @@ struct Kernels {
     void (*outer)(const Outer<T>&);
     int64_t (*outer_scratch)(int64_t m, int64_t n);
     void (*bag)(const Bag<T>&);
+    StepKernels<T> step;
     double (*burn)(int64_t rounds);
 
     int64_t padded(int64_t columns) const { return ceil_div(columns, width) * width; }

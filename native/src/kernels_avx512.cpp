@@ -1,5 +1,7 @@
 // Compiled with the flags of this instruction set: nothing here may be visible to other files but the table, because
 // the linker would be free to let a plain processor run it.
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 
@@ -15,6 +17,7 @@ using S = Avx512;
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"
+#include "step.inc.h"
 #include "peak.inc.h"
 #include "table.inc.h"
 

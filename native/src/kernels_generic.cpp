@@ -1,4 +1,6 @@
 // The kernels for any processor, in float32 and in float64 (which the gradient checks use).
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 
@@ -15,6 +17,7 @@ using S = Generic<float>;
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"
+#include "step.inc.h"
 #include "peak.inc.h"
 #include "table.inc.h"
 }  // namespace f32
@@ -26,6 +29,7 @@ using S = Generic<double>;
 #include "forward.inc.h"
 #include "backward.inc.h"
 #include "bag.inc.h"
+#include "step.inc.h"
 #include "peak.inc.h"
 #include "table.inc.h"
 }  // namespace f64

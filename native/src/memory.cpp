@@ -50,16 +50,21 @@ void* fresh(std::size_t size) {
 
 class Store {
 public:
+    // The smallest block that is large enough, of equal ones the latest, but none of more than twice the size: the batches
+    // of a training come in all lengths, and each would otherwise find the blocks of another.
     void* find(std::size_t size) {
         std::lock_guard<std::mutex> lock(mutex_);
-        for (auto it = blocks_.rbegin(); it != blocks_.rend(); ++it) {
-            if (header_of(*it)->size != size) continue;
-            void* block = *it;
-            blocks_.erase(std::next(it).base());
-            kept_ -= size;
-            return block;
+        auto best = blocks_.end();
+        for (auto it = blocks_.begin(); it != blocks_.end(); ++it) {
+            const std::size_t found = header_of(*it)->size;
+            if (found < size || found > 2 * size) continue;
+            if (best == blocks_.end() || found <= header_of(*best)->size) best = it;
         }
-        return nullptr;
+        if (best == blocks_.end()) return nullptr;
+        void* block = *best;
+        blocks_.erase(best);
+        kept_ -= header_of(block)->size;
+        return block;
     }
 
     void keep(void* block) {

@@ -3,20 +3,7 @@
 
 #include <type_traits>
 
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
-
 namespace unrolled {
-
-// Tells the processor that the thread is waiting in a loop.
-inline void relax() {
-#if defined(__x86_64__) || defined(_M_X64)
-    _mm_pause();
-#elif defined(__aarch64__) && defined(__GNUC__)
-    asm volatile("yield");
-#endif
-}
 
 using TaskFunction = void (*)(void* context, int task);
 

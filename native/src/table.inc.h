@@ -14,6 +14,7 @@ Kernels<T> make_kernels(Isa isa) {
     table.outer = &outer;
     table.outer_scratch = &outer_scratch;
     table.bag = &bag;
+    table.step = step_kernels();
     table.burn = &burn;
     return table;
 }

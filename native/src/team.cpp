@@ -3,7 +3,7 @@
 #include <chrono>
 #include <thread>
 
-#include "parallel.h"
+#include "relax.h"
 
 namespace unrolled {
 namespace {

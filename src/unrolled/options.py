@@ -16,6 +16,11 @@ _MODELS = ("lstm", "gru", "rnn", "cnn", "mlp")
 _TOKENIZERS = ("basic_english", "whitespace", "char", "bpe", "wordpiece", "unigram", "morphemes")
 #: Training texts below which a step takes fewer of them, and the learning rate at the larger batch.
 _SMALL_DATA, _SMALL_BATCH, _LARGE_BATCH, _LEARNING_RATE = 20_000, 32, 128, 2e-3
+#: Options that some encoders have no use for.
+_UNUSED = {
+    "cnn": ("layers", "bidirectional", "recurrent_dropout"),
+    "mlp": ("layers", "bidirectional", "recurrent_dropout", "pooling"),
+}
 _POOLINGS = ("last", "mean", "max", "mean+max", "attention")
 
 
@@ -248,11 +253,16 @@ class ClassifierOptions(Options):
         """A preset with changes, e.g. ``ClassifierOptions.of("accurate", hidden=256)``.
 
         Raises:
-            OptionError: unknown preset or option (names the nearest), or a bad value.
+            OptionError: unknown preset or option (names the nearest), a bad value, or a change that the model
+                has no use for.
         """
         if preset not in PRESETS:
             raise OptionError(f"preset '{preset}' is unknown. Choose one of {', '.join(PRESETS)}.")
-        return cls.from_dict({**PRESETS[preset], **changes})
+        options = cls.from_dict({**PRESETS[preset], **changes})
+        for name in _UNUSED.get(options.model, ()):
+            if name in changes:
+                raise OptionError(f"{name} has no effect with model '{options.model}': leave it out.")
+        return options
 
 
 def _check(declared: dataclasses.Field[Any], value: Any) -> None:

@@ -20,7 +20,7 @@ POOLINGS = ("last", "mean", "max", "mean+max", "attention")
 
 
 def options_of(**changes: object) -> ClassifierOptions:
-    return ClassifierOptions.of(embed_dim=DIM, hidden=HIDDEN, **changes)
+    return ClassifierOptions.from_dict({"embed_dim": DIM, "hidden": HIDDEN, **changes})
 
 
 def texts(lengths: list[int], seed: int = 0) -> TextBatch:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unrolled import engine
+from unrolled.engine import library
 from unrolled.errors import OptionError
 from unrolled.text import ngrams as module
 from unrolled.text.ngrams import MAX_TOKEN_CHARACTERS, NgramHasher
@@ -136,3 +138,43 @@ def test_no_tokens() -> None:
 def test_bad_bounds(bounds: tuple[int, int, int]) -> None:
     with pytest.raises(OptionError):
         NgramHasher(*bounds)
+
+
+@pytest.fixture(params=["engine", "numpy"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With and without the compiled engine."""
+    if request.param == "numpy":
+        monkeypatch.setattr(library, "_native", None)
+    elif not library.available():
+        pytest.skip(f"no compiled engine: {library.reason()}")
+    return str(request.param)
+
+
+WORDS = ["영화가", "", "a", "abab" * 5, "<x>", "\ud800x", "x" * 700, "😀😀"]
+
+
+@pytest.mark.parametrize("buckets", [50, 3000])
+def test_both_ways_follow_the_definition(way: str, buckets: int) -> None:
+    kept = np.arange(0, buckets, 3, dtype=np.int32)
+    every, some = NgramHasher(1, 5, buckets), NgramHasher(1, 5, buckets, kept)
+    hashed = [[bucket(gram, buckets) for gram in grams(word, 1, 5)] for word in WORDS]
+    known = [[number // 3 for number in word if number % 3 == 0] for word in hashed]
+    for hasher, expected in ((every, hashed), (some, known)):
+        assert [bag.tolist() for bag in hasher.bags(WORDS)] == expected
+        found = hasher.distinct(WORDS)
+        assert found.values.dtype == np.int32
+        assert [bag.tolist() for bag in found] == [sorted(set(word)) for word in expected]
+    headed = some.headed(WORDS, list(range(100, 100 + len(WORDS))), 1000)
+    assert (headed is None) is (way == "numpy")
+    if headed is not None:
+        expected = [[100 + k, *(1000 + row for row in word)] for k, word in enumerate(known)]
+        assert [bag.tolist() for bag in headed] == expected
+
+
+def test_the_engine_takes_strings_alone() -> None:
+    if not library.available():
+        pytest.skip(f"no compiled engine: {library.reason()}")
+    with pytest.raises(TypeError, match="text 1 is int"):
+        NgramHasher(1, 2, 9).bags(["a", 3])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="one row a bucket"):
+        engine.ngram_rows(["a"], 1, 2, 9, 256, np.zeros(3, np.int32))

@@ -36,6 +36,9 @@ class WordTokenizer:
     def token_to_id(self, token: str) -> int:
         return self.words.index(token) if token in self.words else self.unk_id
 
+    def token_ids(self, tokens: list[str]) -> list[int]:
+        return [self.token_to_id(token) if token != "<pad>" else self.unk_id for token in tokens]
+
     def encode_batch(self, texts: list[str]) -> SequenceBatch:
         ids = [[self.token_to_id(token) for token in text.split()] for text in texts]
         return SequenceBatch.from_lists(ids)
@@ -191,3 +194,19 @@ def test_misuse() -> None:
         TextPipeline(WordTokenizer(), HASHER, 0)
     with pytest.raises(ValueError, match="as many bags"):
         TextBatch(SequenceBatch.from_lists([[1, 2]]), SequenceBatch.from_lists([[1]]))
+
+
+def test_a_few_texts_take_a_shorter_way_to_the_same_rows() -> None:
+    words = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "again", "and", "again"]
+    texts = [" ".join(words[k : k + 6]) for k in range(6)] + ["", "<pad> unseen"]
+    tokenizer = train_tokenizer("whitespace", texts[:4], vocab_size=50)
+    kept = np.arange(0, 1000, 2, dtype=np.int32)
+    pipeline = TextPipeline(tokenizer, NgramHasher(1, 4, 1000, kept), 5)
+
+    def bags(part: list[str]) -> list[list[list[int]]]:
+        positions, rows = pipeline.encode_distinct(part)
+        return [[rows[place].tolist() for place in text] for text in positions]
+
+    together = bags(texts)
+    assert [bags([text])[0] for text in texts] == together
+    assert [[row.tolist() for row in pipeline.encode([text]).rows] for text in texts] == together

@@ -250,6 +250,23 @@ def test_a_loss_that_is_not_a_number_stops_with_advice(
     index = json.loads((tmp_path / "m" / "checkpoint" / "checkpoint.json").read_text())
     assert index["content"]["steps"] == 10
     assert all((tmp_path / "m" / "checkpoint" / name).is_file() for name in [index["state"], *index["kept"]])
+    assert not (tmp_path / "m" / "checkpoint" / "corpus").exists()
+
+
+def test_a_training_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[Record]:
+        yield from records(order_pairs(30, 1))
+        raise DataError("bad row", source="x.csv", line=31)
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for out in (tmp_path / "m", mine):
+        with pytest.raises(DataError, match="bad row"):
+            fit(small(), broken(), out=out)
+    monkeypatch.setattr("unrolled.train.loop.learning_rate", lambda *_: float("nan"))
+    with pytest.raises(TrainingError, match="At step 2"):
+        fit(small(), records(order_pairs(60, 1)), out=tmp_path / "m")
+    assert sorted(tmp_path.rglob("*")) == [mine]
 
 
 def test_a_model_in_the_way_is_never_lost(tmp_path: Path) -> None:

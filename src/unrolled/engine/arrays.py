@@ -46,16 +46,35 @@ def check(name: str, array: Array | None, shape: tuple[int, ...], dtype: np.dtyp
         raise ValueError(f"{name} must be C-contiguous")
 
 
+def lengths_fit(lengths: Array, total: int) -> bool:
+    """Whether no length ``(batch,)`` int64 is negative and all add up to ``total``; quick for short arrays.
+
+    Without the extension the answer is always no.
+    """
+    return library.available() and bool(library.native().lengths_fit(lengths, len(lengths), total))
+
+
 def check_lengths(lengths: Array, total: int) -> Array:
     """``lengths`` as contiguous int64, refused if negative or if they do not add up to ``total``."""
     lengths = np.ascontiguousarray(lengths, dtype=np.int64)
     if lengths.ndim != 1:
         raise ValueError(f"lengths has {lengths.ndim} dimensions, expected 1")
+    if lengths_fit(lengths, total):
+        return lengths
     if lengths.size and int(lengths.min()) < 0:
         raise ValueError("lengths must not be negative")
     if int(lengths.sum()) != total:
         raise ValueError(f"lengths add up to {int(lengths.sum())}, but there are {total} rows of values")
     return lengths
+
+
+def check_rows(name: str, rows: Array, count: int, entries: int) -> None:
+    """Refuse row numbers that are not ``(count,)`` int32 within ``[0, entries)``."""
+    check(name, rows, (count,), np.dtype(np.int32))
+    if library.available() and library.native().rows_within(rows, count, entries):
+        return
+    if count and (int(rows.min()) < 0 or int(rows.max()) >= entries):
+        raise ValueError(f"{name} must lie in 0..{entries - 1}")
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

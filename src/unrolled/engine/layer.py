@@ -12,7 +12,16 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from unrolled.engine import library
-from unrolled.engine.arrays import KIND_NUMBERS, Array, check, check_lengths, empty, gate_count, suffix
+from unrolled.engine.arrays import (
+    KIND_NUMBERS,
+    Array,
+    check,
+    check_lengths,
+    check_rows,
+    empty,
+    gate_count,
+    suffix,
+)
 from unrolled.engine.fallback import infer_layer_numpy
 from unrolled.engine.scan import Saved
 from unrolled.errors import OptionError
@@ -176,9 +185,7 @@ def layer_forward(
     lengths = check_lengths(lengths, total)
     check("x", x, (len(x), inputs), dtype)
     if rows is not None:
-        check("rows", rows, (total,), np.dtype(np.int32))
-        if total and (int(rows.min()) < 0 or int(rows.max()) >= len(x)):
-            raise ValueError(f"rows must lie in 0..{len(x) - 1}")
+        check_rows("rows", rows, total, len(x))
         if save:
             raise ValueError("rows is for inference; gather the vectors before a forward pass that saves")
     count, batch = len(weights), len(lengths)

@@ -85,7 +85,7 @@ def recurrent_scan(
         if tier == "equation":
             mask_d = None if mask is None else mask[d]
             out, h, c = equation_scan(kind, x, layout, h0[d], c0_d, w, reverse=reverse, mask=mask_d)
-        elif tier == "loop" or mask is not None or _is_transformed():
+        elif tier == "loop" or mask is not None or is_transformed():
             mask_d = None if mask is None else mask[d]
             out, h, c = loop_scan(kind, x, layout, h0[d], c0_d, w, reverse=reverse, mask=mask_d)
         else:
@@ -106,7 +106,7 @@ def runs_on_engine(tier: Tier, x: Tensor, h0: Tensor, weights: Sequence[CellWeig
     """
     if tier not in ("auto", "engine"):
         return False
-    able, transformed = engine_can(x, h0, weights), _is_transformed()
+    able, transformed = engine_can(x, h0, weights), is_transformed()
     if able and engine.available() and not transformed:
         return True
     if tier == "engine":
@@ -122,6 +122,6 @@ def runs_on_engine(tier: Tier, x: Tensor, h0: Tensor, weights: Sequence[CellWeig
     return False
 
 
-def _is_transformed() -> bool:
+def is_transformed() -> bool:
     """Whether ``torch.func`` or forward-mode derivatives are at work, which look inside every operation."""
     return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0

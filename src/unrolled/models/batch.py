@@ -17,7 +17,7 @@ class EncodedBatch:
     """A batch of texts as torch tensors.
 
     Attributes:
-        rows: ``(total_rows,)`` int64, row ids of all tokens, one token after the other.
+        rows: ``(total_rows,)`` int32 or int64, row ids of all tokens, one token after the other.
         starts: ``(total_tokens,)`` int64, where each token's rows begin in ``rows``.
         layout: how the tokens lie in the texts, ``lengths (batch,)``.
     """

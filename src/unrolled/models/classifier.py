@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unrolled import layers
 from unrolled.layers import ragged
-from unrolled.layers.layout import Layout, take
+from unrolled.layers.bag import summed_rows
+from unrolled.layers.dropout import dropout_mask
+from unrolled.layers.layout import Layout
 from unrolled.models.batch import EncodedBatch
 from unrolled.models.convolution import WIDTHS, ConvolutionEncoder
-from unrolled.models.pooling import AttentionPooling, last_state, mean_and_max
+from unrolled.models.pooling import AttentionPooling, last_state
 from unrolled.options import ClassifierOptions
 from unrolled.text.batch import SequenceBatch
 
@@ -75,10 +76,12 @@ class TextClassifier(nn.Module):
         """
         table = self.embedding.weight if rows is None else rows
         weights = self._ngram_weights(batch)
-        vectors = F.embedding_bag(batch.rows, table, batch.starts, mode="sum", per_sample_weights=weights)
+        vectors = summed_rows(table, batch.rows, batch.starts, weights)
         vectors = self._drop(vectors, batch.layout)
         pooled = self._pool(self._encode(vectors, batch.layout), batch.layout)
-        scores: Tensor = self.output(F.dropout(pooled, self.options.dropout, self.training))
+        if self.training and self.options.dropout:
+            pooled = pooled * dropout_mask(*pooled.shape, drop=self.options.dropout, like=pooled)
+        scores: Tensor = self.output(pooled)
         return scores
 
     def _ngram_weights(self, batch: EncodedBatch) -> Tensor | None:
@@ -88,20 +91,23 @@ class TextClassifier(nn.Module):
         """
         if not (self.training and self.options.ngram_dropout and self.options.ngram_max):
             return None
-        weights = (torch.rand(len(batch.rows)) >= self.options.ngram_dropout).to(self.embedding.weight.dtype)
-        weights[batch.starts] = 1.0
-        return weights
+        table = self.embedding.weight
+        weights = dropout_mask(len(batch.rows), drop=self.options.ngram_dropout, like=table, keep_mean=False)
+        return weights.index_fill_(0, batch.starts, 1.0)
 
     def _drop(self, vectors: Tensor, layout: Layout) -> Tensor:
         """Dropout of the input: whole tokens, and the same dimensions for all tokens of a text (Gal 2016)."""
         if not self.training or layout.total == 0:
             return vectors
+        tokens = texts = None
         if self.options.word_dropout:
-            vectors = vectors * (torch.rand(layout.total, 1) >= self.options.word_dropout)
+            tokens = dropout_mask(layout.total, drop=self.options.word_dropout, like=vectors, keep_mean=False)
         if self.options.embed_dropout:
-            mask = F.dropout(torch.ones(layout.batch, vectors.shape[1]), self.options.embed_dropout)
-            vectors = vectors * take(mask, layout.sequence)
-        return vectors
+            width = vectors.shape[1]
+            texts = dropout_mask(layout.batch, width, drop=self.options.embed_dropout, like=vectors)
+        if tokens is None and texts is None:
+            return vectors
+        return ragged.scale(vectors, layout, texts, tokens)
 
     def _encode(self, vectors: Tensor, layout: Layout) -> Tensor:
         """``(total, dim) -> (total, width)``; the MLP passes the vectors on: it sees only their mean."""
@@ -128,4 +134,4 @@ class TextClassifier(nn.Module):
             return ragged.segment_mean(states, layout)
         if pooling == "max":
             return ragged.segment_max(states, layout)
-        return mean_and_max(states, layout)
+        return ragged.segment_mean_and_max(states, layout)

@@ -37,8 +37,3 @@ def last_state(states: Tensor, layout: Layout, bidirectional: bool) -> Tensor:
         return ragged.last(states, layout)
     half = states.shape[1] // 2
     return torch.cat([ragged.last(states[:, :half], layout), ragged.first(states[:, half:], layout)], dim=1)
-
-
-def mean_and_max(states: Tensor, layout: Layout) -> Tensor:
-    """``(total, width) -> (batch, 2 * width)``: the mean over the steps, then the maximum."""
-    return torch.cat([ragged.segment_mean(states, layout), ragged.segment_max(states, layout)], dim=1)

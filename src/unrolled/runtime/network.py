@@ -21,6 +21,8 @@ _GROUP_VALUES = 1 << 22  # numbers in the widest array of a group: 16 MiB
 
 # vectors (distinct, dim), positions of one group batch-major, its layout -> states (total, width), packed
 _Encoder = Callable[[np.ndarray, SequenceBatch, Packed], np.ndarray]
+# vectors (distinct, dim), positions (total,), lengths (batch,) -> states (total, width), text after text
+_Stack = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Network:
@@ -38,12 +40,16 @@ class Network:
             name.removeprefix("encoder."): array for name, array in weights.items() if "encoder." in name
         }
         self._encoder: _Encoder = _gathered
+        self._stack: _Stack | None = None
         self._hidden: tuple[np.ndarray, np.ndarray] | None = None
         widest = width = options.embed_dim  # numbers a token: in the largest array, and in a state
         if options.model in GATES:
             width = (2 if options.bidirectional else 1) * options.hidden
             widest = width * GATES[options.model]
-            self._encoder = _recurrent(options, encoder)
+            if engine.available():
+                self._stack = EngineStack(options.model, encoder, options.layers, options.bidirectional)
+            else:
+                self._encoder = _recurrent(options, encoder)
         elif options.model == "cnn":
             width = len(CNN_WIDTHS) * options.hidden
             widest = max(CNN_WIDTHS) * options.embed_dim + width
@@ -66,6 +72,11 @@ class Network:
         """
         vectors = self._bag(rows)
         weight, bias = self._output
+        if self._stack is not None:
+            pooled = [self._pooled(self._stack, vectors, group) for group in self._runs(positions)]
+            joined = pooled[0] if len(pooled) == 1 else np.concatenate(pooled)
+            result: np.ndarray = joined @ weight + bias
+            return result
         scores = np.empty((len(positions), weight.shape[1]), dtype=np.float32)
         for texts in _groups(positions.lengths, self._group_tokens):
             group = positions.select(texts)
@@ -74,6 +85,35 @@ class Network:
             states = self._encoder(vectors, group, packed) if packed.total else self._no_states
             scores[texts] = self._pool(states, packed) @ weight + bias
         return scores
+
+    def _runs(self, positions: SequenceBatch) -> Iterator[SequenceBatch]:
+        """Texts in their order, in runs of bounded size; one run of no texts if there are none."""
+        lengths = positions.lengths
+        if len(lengths) <= _GROUP_TEXTS and positions.total <= self._group_tokens:
+            yield positions
+            return
+        ends = np.cumsum(lengths)
+        first = used = 0
+        while first < len(lengths):
+            fitting = int(np.searchsorted(ends, used + self._group_tokens, side="right"))
+            last = min(max(first + 1, fitting), first + _GROUP_TEXTS)
+            stop = int(ends[last - 1])
+            yield SequenceBatch(positions.values[used:stop], lengths[first:last])
+            first, used = last, stop
+
+    def _pooled(self, stack: _Stack, vectors: np.ndarray, group: SequenceBatch) -> np.ndarray:
+        """One vector a text on the engine, which takes texts in any order."""
+        lengths = group.lengths
+        states = stack(vectors, group.values, lengths)
+        kind = self._options.pooling
+        if self._attention is not None or kind == "last":
+            order = np.argsort(-lengths, kind="stable")
+            packed = Packed(lengths[order])
+            places = (np.cumsum(lengths) - lengths)[order][packed.sequence] + packed.step
+            pooled = np.empty((len(group), states.shape[1]), dtype=np.float32)
+            pooled[order] = self._pool(states.take(places, axis=0), packed)
+            return pooled
+        return engine.pool(states, lengths, mean="mean" in kind, largest="max" in kind)[0]
 
     def _pool(self, states: np.ndarray, packed: Packed) -> np.ndarray:
         if self._hidden is not None:
@@ -117,15 +157,6 @@ def _gathered(vectors: np.ndarray, positions: SequenceBatch, packed: Packed) -> 
 
 
 def _recurrent(options: ClassifierOptions, weights: Mapping[str, np.ndarray]) -> _Encoder:
-    if engine.available():
-        stack = EngineStack(options.model, weights, options.layers, options.bidirectional)
-
-        def on_engine(vectors: np.ndarray, positions: SequenceBatch, packed: Packed) -> np.ndarray:
-            states = stack(vectors, positions.values, positions.lengths)
-            taken: np.ndarray = states.take(_places(positions, packed), axis=0)
-            return taken
-
-        return on_engine
     layers = [
         RecurrentLayer(options.model, weights, layer, options.bidirectional)
         for layer in range(options.layers)

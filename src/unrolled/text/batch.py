@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from unrolled import engine
+
 
 def gather_positions(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Positions of the elements of several runs, one run after the other.
@@ -58,6 +60,8 @@ class SequenceBatch:
             raise ValueError(
                 f"values must be (total_tokens,) or (total_tokens, dim), got shape {values.shape}"
             )
+        if lengths.dtype == np.int64 and engine.lengths_fit(lengths, len(values)):
+            return
         if lengths.size and int(lengths.min()) < 0:
             at = int(np.argmax(lengths < 0))
             raise ValueError(f"lengths must not be negative: sequence {at} has length {int(lengths[at])}")

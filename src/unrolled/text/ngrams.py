@@ -7,6 +7,7 @@ from itertools import islice
 
 import numpy as np
 
+from unrolled import engine
 from unrolled.errors import OptionError
 from unrolled.text.batch import SequenceBatch
 
@@ -137,6 +138,8 @@ class NgramHasher:
             values: rows (buckets, where all are kept), int32, those of token 0 first; lengths
             ``(len(tokens),)``: n-grams of each token that have a row.
         """
+        if self._can_compiled():
+            return self._compiled(tokens, distinct=False)
         sizes = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
         if sizes.size and int(sizes.max()) > self.longest:
             tokens = [token[: self.longest] for token in tokens]
@@ -160,6 +163,36 @@ class NgramHasher:
         np.cumsum(has_row, out=before[1:])
         ends = np.cumsum(counts)
         return SequenceBatch(rows[has_row], before[ends] - before[ends - counts])
+
+    def distinct(self, tokens: Sequence[str]) -> SequenceBatch:
+        """The same, each row of a token once and ascending."""
+        if self._can_compiled():
+            return self._compiled(tokens, distinct=True)
+        bags = self.bags(tokens)
+        token = np.repeat(np.arange(len(tokens), dtype=np.int64), bags.lengths)
+        keys = token * self.rows + bags.values
+        keys.sort()  # and not np.unique, whose hash table takes ten times as long
+        if len(keys):
+            keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
+        token, rows = np.divmod(keys, max(self.rows, 1))
+        return SequenceBatch(rows.astype(np.int32), np.bincount(token, minlength=len(tokens)))
+
+    def headed(self, tokens: Sequence[str], heads: Sequence[int], base: int) -> SequenceBatch | None:
+        """One row of its own for each token, then its :meth:`bags` with ``base`` added.
+
+        ``None`` where the engine cannot: this is the quick way for a few tokens.
+        """
+        if not self._can_compiled():
+            return None
+        sizes = (self.min_n, self.max_n, self.buckets, self.longest)
+        return SequenceBatch(*engine.ngram_rows(tokens, *sizes, self._row_of, heads=heads, base=base))
+
+    def _can_compiled(self) -> bool:
+        return engine.available() and (self.kept is None or self._row_of is not None)
+
+    def _compiled(self, tokens: Sequence[str], *, distinct: bool) -> SequenceBatch:
+        sizes = (self.min_n, self.max_n, self.buckets, self.longest)
+        return SequenceBatch(*engine.ngram_rows(tokens, *sizes, self._row_of, distinct=distinct))
 
     def _rows_of(self, buckets: np.ndarray) -> np.ndarray:
         """The rows of buckets, int32; -1 for those without one."""

@@ -9,14 +9,16 @@ from itertools import chain
 
 import numpy as np
 
+from unrolled import engine
 from unrolled.errors import OptionError
 from unrolled.text.batch import SequenceBatch, gather_positions
 from unrolled.text.ngrams import NgramHasher
-from unrolled.text.tokenizer import PAD_TOKEN, Tokenizer
+from unrolled.text.tokenizer import Tokenizer
 
 #: Distinct tokens, and n-grams of them, that are remembered; beyond either bound the memory is emptied.
 CACHED_TOKENS = 1 << 18
 CACHED_NGRAMS = 1 << 23
+_FEW_TEXTS = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -114,25 +116,42 @@ class TextPipeline:
         _check_texts(texts)
         if self._lexicon is None:
             plain = self._plain_ids(texts)
-            distinct, positions = _distinct(plain.values, len(self.tokenizer))
-            rows = SequenceBatch(distinct.astype(np.int32), np.ones(len(distinct), dtype=np.int64))
+            distinct, positions = engine.number_rows(plain.values, len(self.tokenizer))
+            rows = SequenceBatch(distinct, np.ones(len(distinct), dtype=np.int64))
             return SequenceBatch(positions, plain.lengths), rows
+        if len(texts) <= _FEW_TEXTS and (few := self._few(texts)) is not None:
+            return few
         with self._lock:
             entries = self._entries(texts, self._lexicon)
-            distinct, positions = _distinct(entries.values, len(self._lexicon))
-            tokens = self._lexicon.batch(distinct, np.ones(len(distinct), dtype=np.int64))
-        return SequenceBatch(positions, entries.lengths), tokens.rows
+            distinct, positions = engine.number_rows(entries.values, len(self._lexicon))
+            rows = self._lexicon.rows_of(distinct)
+        return SequenceBatch(positions, entries.lengths), rows
 
     def _plain_ids(self, texts: Sequence[str]) -> SequenceBatch:
         return self.tokenizer.encode_batch(texts).truncate(self.max_length)
 
-    def _entries(self, texts: Sequence[str], lexicon: _Lexicon) -> SequenceBatch:
-        """Places of the texts' tokens in the lexicon."""
+    def _few(self, texts: Sequence[str]) -> tuple[SequenceBatch, SequenceBatch] | None:
+        """:meth:`encode_distinct` without looking for equal tokens, which a few texts hardly have."""
+        assert self.hasher is not None
+        parts, lengths = self._tokens(texts)
+        tokens = list(chain.from_iterable(parts))
+        rows = self.hasher.headed(tokens, self.tokenizer.token_ids(tokens), len(self.tokenizer))
+        if rows is None:
+            return None
+        return SequenceBatch(np.arange(len(tokens), dtype=np.int32), lengths), rows
+
+    def _tokens(self, texts: Sequence[str]) -> tuple[list[list[str]], np.ndarray]:
+        """The tokens of each text that are read, and how many they are."""
         tokens = self.tokenizer.tokens_batch(texts)
         lengths = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
         if lengths.size and int(lengths.max()) > self.max_length:
             tokens = [part[: self.max_length] for part in tokens]
             np.minimum(lengths, self.max_length, out=lengths)
+        return tokens, lengths
+
+    def _entries(self, texts: Sequence[str], lexicon: _Lexicon) -> SequenceBatch:
+        """Places of the texts' tokens in the lexicon."""
+        tokens, lengths = self._tokens(texts)
         return SequenceBatch(lexicon.places(chain.from_iterable(tokens), int(lengths.sum())), lengths)
 
 
@@ -150,7 +169,7 @@ class _Places(dict[str, int]):
 
 
 class _Lexicon:
-    """Id and n-grams of every token met so far, in arrays that grow."""
+    """Rows of every token met so far, its word's first and then those of its n-grams, in arrays that grow."""
 
     def __init__(self, tokenizer: Tokenizer, hasher: NgramHasher) -> None:
         self._tokenizer = tokenizer
@@ -159,7 +178,6 @@ class _Lexicon:
 
     def _clear(self) -> None:
         self._places = _Places()
-        self.ids = np.zeros(0, dtype=np.int32)
         self._starts = np.zeros(0, dtype=np.int64)
         self._counts = np.zeros(0, dtype=np.int64)
         self._rows = np.zeros(0, dtype=np.int32)
@@ -169,11 +187,11 @@ class _Lexicon:
         return len(self._places)
 
     def places(self, tokens: Iterable[str], count: int) -> np.ndarray:
-        """Places ``(count,)`` of tokens; those met for the first time are added."""
+        """Places ``(count,)`` int32 of tokens; those met for the first time are added."""
         if len(self._places) > CACHED_TOKENS or self._rows_used > CACHED_NGRAMS:
             self._clear()
         try:
-            found = np.fromiter(map(self._places.__getitem__, tokens), dtype=np.int64, count=count)
+            found = np.fromiter(map(self._places.__getitem__, tokens), dtype=np.int32, count=count)
             if self._places.fresh:
                 self._add(self._places.fresh)
                 self._places.fresh = []
@@ -183,28 +201,33 @@ class _Lexicon:
         return found
 
     def _add(self, tokens: list[str]) -> None:
-        # The characters "<pad>" in a text are a word nobody knows, not padding.
-        find, unknown = self._tokenizer.token_to_id, self._tokenizer.unk_id
-        ids = (unknown if token == PAD_TOKEN else find(token) for token in tokens)
         bags = self._hasher.bags(tokens)
-        old = len(self._places) - len(tokens)
-        self.ids = _grown(self.ids, old, len(tokens))
+        counts = bags.lengths + 1
+        old, used = len(self._places) - len(tokens), self._rows_used
         self._starts = _grown(self._starts, old, len(tokens))
         self._counts = _grown(self._counts, old, len(tokens))
-        self._rows = _grown(self._rows, self._rows_used, bags.total)
+        self._rows = _grown(self._rows, used, bags.total + len(tokens))
         new = slice(old, old + len(tokens))
-        self.ids[new] = np.fromiter(ids, dtype=np.int32, count=len(tokens))
-        self._counts[new] = bags.lengths
-        self._starts[new] = self._rows_used + np.cumsum(bags.lengths) - bags.lengths
-        rows = self._rows[self._rows_used : self._rows_used + bags.total]
-        np.add(bags.values, np.int32(len(self._tokenizer)), out=rows)
-        self._rows_used += bags.total
+        firsts = np.cumsum(counts) - counts
+        self._counts[new] = counts
+        self._starts[new] = firsts + used
+        is_ngram = np.ones(bags.total + len(tokens), dtype=np.bool_)
+        is_ngram[firsts] = False
+        rows = self._rows[used : used + len(is_ngram)]
+        rows[firsts] = self._tokenizer.token_ids(tokens)
+        rows[is_ngram] = bags.values + np.int32(len(self._tokenizer))
+        self._rows_used += len(is_ngram)
+
+    def rows_of(self, places: np.ndarray) -> SequenceBatch:
+        """All rows of the tokens at ``places``, one sequence a token."""
+        counts = self._counts[places]
+        return SequenceBatch(self._rows[gather_positions(self._starts[places], counts)], counts)
 
     def batch(self, places: np.ndarray, lengths: np.ndarray) -> TextBatch:
         """Texts of the given lengths whose tokens stand at ``places``."""
-        counts = self._counts[places]
-        bags = SequenceBatch(self._rows[gather_positions(self._starts[places], counts)], counts)
-        return TextBatch(SequenceBatch(self.ids[places], lengths), bags)
+        starts, counts = self._starts[places], self._counts[places] - 1
+        bags = SequenceBatch(self._rows[gather_positions(starts + 1, counts)], counts)
+        return TextBatch(SequenceBatch(self._rows[starts], lengths), bags)
 
 
 def _grown(array: np.ndarray, used: int, more: int) -> np.ndarray:
@@ -214,16 +237,6 @@ def _grown(array: np.ndarray, used: int, more: int) -> np.ndarray:
     grown = np.empty(max(used + more, 2 * len(array), 1024), dtype=array.dtype)
     grown[:used] = array[:used]
     return grown
-
-
-def _distinct(values: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct values, ascending, and each value's position among them; values lie in ``[0, bound)``."""
-    seen = np.zeros(bound, dtype=np.bool_)
-    seen[values] = True
-    distinct = np.flatnonzero(seen)
-    position = np.empty(bound, dtype=np.int32)
-    position[distinct] = np.arange(len(distinct), dtype=np.int32)
-    return distinct, position[values]
 
 
 def _check_texts(texts: Sequence[str]) -> None:

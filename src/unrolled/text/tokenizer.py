@@ -87,6 +87,11 @@ class Tokenizer(abc.ABC):
     def token_to_id(self, token: str) -> int:
         """The id of a token, ``unk_id`` if the vocabulary does not have it."""
 
+    def token_ids(self, tokens: Sequence[str]) -> list[int]:
+        """The ids of tokens of a text, in which the characters ``<pad>`` are a word nobody knows."""
+        find, unknown = self.token_to_id, self.unk_id
+        return [unknown if token == PAD_TOKEN else find(token) for token in tokens]
+
     @abc.abstractmethod
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """A text for ids, padding left out. The inverse of :meth:`encode` up to case, spacing and

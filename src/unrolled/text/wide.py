@@ -63,14 +63,7 @@ class TextNgrams:
                 first, characters = last, 0
 
     def _encoded(self, texts: Sequence[str]) -> SequenceBatch:
-        bags = self._hasher.bags([" ".join(text.lower().split()) for text in texts])
-        text = np.repeat(np.arange(len(texts), dtype=np.int64), bags.lengths)
-        keys = text * self.rows + bags.values
-        keys.sort()  # and not np.unique, whose hash table takes ten times as long
-        if len(keys):
-            keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
-        text, rows = np.divmod(keys, max(self.rows, 1))
-        return SequenceBatch(rows.astype(np.int32), np.bincount(text, minlength=len(texts)))
+        return self._hasher.distinct([" ".join(text.lower().split()) for text in texts])
 
     def keep_frequent(self, blocks: Iterable[Sequence[str]], min_freq: int, most: int) -> TextNgrams:
         """The same, with rows only for n-grams that enough texts hold.

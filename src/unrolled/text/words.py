@@ -115,6 +115,10 @@ class WordTokenizer(Tokenizer):
     def token_to_id(self, token: str) -> int:
         return self.vocab[token]
 
+    def token_ids(self, tokens: Sequence[str]) -> list[int]:
+        get = self._ids.get
+        return [get(token, UNK_ID) for token in tokens]
+
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         return " ".join(self.id_to_token(int(index)) for index in ids if index != PAD_ID)
 

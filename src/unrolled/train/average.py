@@ -41,9 +41,10 @@ class WeightAverage:
         """Account for the weights that are about to change.
 
         Args:
-            rows: ``(n,)`` int64, no row twice.
+            rows: ``(n,)`` int32 or int64, no row twice.
             weights: ``(n, dim)``, the present values ``table[rows]``.
         """
+        rows = rows.long()
         share = self._share(self._reached[rows])
         self._table_sum.index_copy_(0, rows, self._table_sum[rows].lerp_(weights, share))
         self._reached[rows] = self.steps

@@ -94,6 +94,8 @@ def fit(
         output = OutputFolder(Path(out)) if out is not None else None
         if output is not None:
             ranks.first(lambda: output.prepare(resume=resume, overwrite=overwrite))
+            if ranks.writes:
+                stack.callback(output.clean)
         if output is None:
             work = Path(ranks.first(lambda: stack.enter_context(TemporaryDirectory(prefix="unrolled-"))))
         else:

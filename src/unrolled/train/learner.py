@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled import engine
 from unrolled.errors import TrainingError
 from unrolled.layers.layout import Layout
 from unrolled.models import EncodedBatch, TextClassifier
@@ -99,12 +100,13 @@ class Learner:
         ranks = self._ranks
         mine = indices[ranks.rank :: ranks.size]
         rows, counts, lengths = part.batch(mine)
-        touched, numbers = np.unique(rows, return_inverse=True)
-        if ranks.size > 1:
+        if ranks.size == 1:
+            touched, numbers = engine.number_rows(rows, len(self._table))
+        else:
             touched = np.unique(part.batch(indices)[0])
-            numbers = np.searchsorted(touched, rows)
-        touched_rows = torch.from_numpy(touched.astype(np.int64))
-        weights = self._table.index_select(0, touched_rows)
+            numbers = np.searchsorted(touched, rows).astype(np.int32)
+        touched_rows = torch.from_numpy(touched)
+        weights = torch.from_numpy(engine.gather(self._table.numpy(), touched))
         if self._average is not None:
             self._average.before_step(touched_rows, weights)
         leaf = weights.detach().requires_grad_()
@@ -114,27 +116,25 @@ class Learner:
         _seed(_mixed(self._seed, self.steps + 1, ranks.rank))
         self.model.train()
         report = torch.zeros(2, dtype=torch.float64)
-        gradient = torch.zeros_like(weights)
+        gradient: Tensor | None = None
         if len(mine):
             logits = self.model(_encoded(numbers, counts, lengths), rows=leaf)
             loss = self._objective.total(logits, targets[ranks.rank :: ranks.size])
             torch.autograd.backward(loss / weight)
             report[0] = loss.detach()
-            if leaf.grad is not None:
-                gradient = leaf.grad
+            gradient = leaf.grad
+        if gradient is None:
+            gradient = torch.zeros_like(weights)
         report[1] = float(stop)
         ranks.add_up(self._flat.gradient, gradient, report)
         if self._frozen is not None:
-            gradient.masked_fill_(self._frozen[touched_rows][:, None], 0.0)
+            gradient.masked_fill_(self._frozen[touched_rows.long()][:, None], 0.0)
         norm, scale = clip_scale([self._flat.gradient, gradient], self._options.clip_norm)
         total = float(report[0])
         if not (math.isfinite(total) and math.isfinite(norm)):
             raise TrainingError(_not_finite(self.steps + 1, total, self._options))
-        if scale < 1.0:
-            self._flat.gradient.mul_(scale)
-            gradient.mul_(scale)
-        self._dense_adam.step(self._flat.gradient, rate)
-        self._row_adam.step(touched_rows, weights, gradient, rate)
+        self._dense_adam.step(self._flat.gradient, rate, scale)
+        self._row_adam.step(touched_rows, gradient, rate, scale)
         if self._average is not None:
             self._average.after_step()
         self.steps += 1
@@ -207,9 +207,7 @@ def _seed(seed: int) -> None:
 
 def _encoded(numbers: np.ndarray, counts: np.ndarray, lengths: np.ndarray) -> EncodedBatch:
     starts = np.cumsum(counts) - counts
-    return EncodedBatch(
-        torch.from_numpy(numbers.astype(np.int64, copy=False)), torch.from_numpy(starts), Layout(lengths)
-    )
+    return EncodedBatch(torch.from_numpy(numbers), torch.from_numpy(starts), Layout(lengths))
 
 
 def _evaluation_batches(lengths: np.ndarray) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 A batch of short texts touches a few thousand of a hundred thousand rows. Adam over the whole table reads and
 writes four table-sized arrays a step and costs more than the recurrent layer. :class:`RowAdam` updates the
 touched rows alone. All other parameters are one vector (see ``parameters.py``), updated by :class:`AdamW`.
+Both are one pass over the memory on the engine, and a few passes in torch without it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+
+from unrolled import engine
 
 #: Rows updated together: their values and both moments stay in the cache of a core between operations.
 _BLOCK_ROWS = 1024
@@ -44,34 +47,34 @@ class RowAdam:
         self.first = torch.zeros_like(table)
         self.second = torch.zeros_like(table)
         self.steps = 0
-        self._buffers = [torch.empty(_BLOCK_ROWS, table.shape[1], dtype=table.dtype) for _ in range(3)]
 
     @torch.no_grad()
-    def step(self, rows: Tensor, weights: Tensor, gradient: Tensor, rate: float) -> None:
+    def step(self, rows: Tensor, gradient: Tensor, rate: float, scale: float = 1.0) -> None:
         """One update of the touched rows.
 
         Args:
-            rows: ``(n,)`` int64, no row twice.
-            weights: ``(n, dim)``, the present values ``table[rows]``; changed in place too.
+            rows: ``(n,)`` int32, ascending, no row twice.
             gradient: ``(n, dim)``.
             rate: learning rate of this step.
+            scale: factor of the gradient.
         """
         self.steps += 1
         beta1, beta2 = self.betas
         size = rate * (1 - beta2**self.steps) ** 0.5 / (1 - beta1**self.steps)
+        if engine.available():
+            rule = engine.AdamRule(scale, beta1, beta2, self.eps, size)
+            table, first, second = (tensor.numpy() for tensor in (self.table, self.first, self.second))
+            engine.adam_rows(rule, table, first, second, rows.numpy(), gradient.contiguous().numpy())
+            return
         for start in range(0, len(rows), _BLOCK_ROWS):
-            block = rows[start : start + _BLOCK_ROWS]
-            w = weights[start : start + _BLOCK_ROWS]
-            g = gradient[start : start + _BLOCK_ROWS]
-            m, v, root = (buffer[: len(block)] for buffer in self._buffers)
-            torch.index_select(self.first, 0, block, out=m)
-            torch.index_select(self.second, 0, block, out=v)
+            block = rows[start : start + _BLOCK_ROWS].long()
+            g = gradient[start : start + _BLOCK_ROWS] * scale
+            w, m, v = (tensor.index_select(0, block) for tensor in (self.table, self.first, self.second))
             m.lerp_(g, 1 - beta1)
             v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
             self.first.index_copy_(0, block, m)
             self.second.index_copy_(0, block, v)
-            torch.sqrt(v, out=root)
-            w.addcdiv_(m, root.add_(self.eps), value=-size)
+            w.addcdiv_(m, v.sqrt_().add_(self.eps), value=-size)
             self.table.index_copy_(0, block, w)
 
     def state(self) -> dict[str, Tensor]:
@@ -113,25 +116,30 @@ class AdamW:
         self.first = torch.zeros_like(values)
         self.second = torch.zeros_like(values)
         self.steps = 0
-        self._root = torch.empty_like(values)
 
     @torch.no_grad()
-    def step(self, gradient: Tensor, rate: float) -> None:
+    def step(self, gradient: Tensor, rate: float, scale: float = 1.0) -> None:
         """One update.
 
         Args:
             gradient: ``(n,)``.
             rate: learning rate of this step.
+            scale: factor of the gradient.
         """
         self.steps += 1
         beta1, beta2 = self.betas
         correction = (1 - beta2**self.steps) ** 0.5
+        eps = self.eps * correction  # eps belongs to the corrected root
+        size, keep = rate * correction / (1 - beta1**self.steps), 1 - rate * self.weight_decay
+        if engine.available():
+            rule = engine.AdamRule(scale, beta1, beta2, eps, size, keep)
+            values, first, second = (tensor.numpy() for tensor in (self.values, self.first, self.second))
+            engine.adam(rule, values, first, second, gradient.contiguous().numpy())
+            return
+        gradient = gradient * scale
         self.first.lerp_(gradient, 1 - beta1)
         self.second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        torch.sqrt(self.second, out=self._root)
-        self._root.add_(self.eps * correction)  # eps belongs to the corrected root
-        self.values.mul_(1 - rate * self.weight_decay)
-        self.values.addcdiv_(self.first, self._root, value=-rate * correction / (1 - beta1**self.steps))
+        self.values.mul_(keep).addcdiv_(self.first, self.second.sqrt().add_(eps), value=-size)
 
     def state(self) -> dict[str, Tensor]:
         """All that the next step depends on, beside the values."""
@@ -157,7 +165,10 @@ def clip_scale(gradients: list[Tensor], limit: float) -> tuple[float, float]:
     Returns:
         the norm before scaling, and a factor of at most 1.
     """
-    norm = float(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm())
+    if engine.available():
+        norm = engine.norm([gradient.contiguous().numpy() for gradient in gradients])
+    else:
+        norm = float(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm())
     if limit <= 0 or norm <= limit:
         return norm, 1.0
     return norm, limit / (norm + 1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ class OutputFolder:
         self.folder = folder
         self.checkpoint_folder = folder / "checkpoint"
         self.log_folder = folder / "training"
+        self._made = False
 
     def prepare(self, *, resume: bool, overwrite: bool) -> None:
         """Make the folder, unless there is something in it that must not be lost.
@@ -67,6 +69,7 @@ class OutputFolder:
             raise TrainingError(
                 f"{self.folder}: {state}. Give another folder, or replace the model (overwrite)."
             )
+        self._made = not os.path.lexists(self.folder)
         try:
             self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -76,6 +79,16 @@ class OutputFolder:
         if not resume:
             Checkpoint(self.checkpoint_folder).remove()
             self.checkpoint_folder.mkdir()
+
+    def clean(self) -> None:
+        """After a training, also one that failed: leave nothing but a model, and what can be resumed."""
+        shutil.rmtree(self.checkpoint_folder / "corpus", ignore_errors=True)
+        checkpoint = Checkpoint(self.checkpoint_folder)
+        if not checkpoint.exists:
+            checkpoint.remove()
+        if self._made:
+            with contextlib.suppress(OSError):  # there is something in it
+                self.folder.rmdir()
 
     def publish(
         self, manifest: Mapping[str, Any], tokenizer_json: str, weights: Mapping[str, np.ndarray]
@@ -93,5 +106,4 @@ class OutputFolder:
             for name in (*FILE_NAMES, MANIFEST_NAME):
                 (draft / name).replace(self.folder / name)
             sync_folder(self.folder)
-        shutil.rmtree(self.checkpoint_folder / "corpus", ignore_errors=True)
         Checkpoint(self.checkpoint_folder).remove()

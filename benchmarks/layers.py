@@ -157,11 +157,13 @@ class Contest:
         mine, theirs = self.train_ours(), self.train_packed()
         theirs = [self.packed_rows(theirs[0]), *(g[:, np.argsort(self.order)] for g in theirs[1:])]
         pairs = [*zip(mine, theirs, strict=True)]
-        pairs += [(p.grad, q.grad) for p, q in zip(self.ours.parameters(), self.theirs.parameters(), strict=True)]
+        pairs += [
+            (p.grad, q.grad) for p, q in zip(self.ours.parameters(), self.theirs.parameters(), strict=True)
+        ]
         return out, max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
 
     def operations(self, *, training: bool) -> float:
-        """Floating-point operations of the matrix products over the valid tokens; training does them three times."""
+        """Floating-point operations of the products over the valid tokens; training does them three times."""
         gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[self.shape.kind]
         one = 2.0 * self.tokens * gates * self.shape.hidden * (self.shape.inputs + self.shape.hidden)
         return one * (1 + self.shape.both) * (3 if training else 1)
@@ -206,7 +208,8 @@ def ragged_table(title: str, shapes: tuple[Shape, ...], rounds: int) -> list[dic
             "int8/packed": ratio(infer["packed"], infer["int8"]),
         }
         print(
-            f"{shape!s:26}{_cell(train['packed'], train['ours']):>14}{_cell(train['padded'], train['ours']):>14}"
+            f"{shape!s:26}{_cell(train['packed'], train['ours']):>14}"
+            f"{_cell(train['padded'], train['ours']):>14}"
             f"{_cell(infer['packed'], infer['ours']):>14}{_cell(infer['padded'], infer['ours']):>14}"
             f"{_cell(infer['packed'], infer['bfloat16']):>14}{_cell(infer['packed'], infer['int8']):>14}"
             f"   {train['ours'].median * 1e3:.2f}, {infer['ours'].median * 1e3:.2f}; "
@@ -215,7 +218,10 @@ def ragged_table(title: str, shapes: tuple[Shape, ...], rounds: int) -> list[dic
         )
         rows.append({"shape": str(shape), **row, "difference": out, "gradient difference": gradient, **cost})
     means = {name: geometric_mean([float(row[name]) for row in rows]) for name in row}  # type: ignore[arg-type]
-    print(f"{'geometric mean':26}" + "".join(f"{mean:5.2f}".rjust(14 if i else 7).ljust(0) for i, mean in enumerate(means.values())))
+    print(
+        f"{'geometric mean':26}"
+        + "".join(f"{mean:5.2f}".rjust(14 if i else 7).ljust(0) for i, mean in enumerate(means.values()))
+    )
     return [*rows, {"shape": "geometric mean", **means}]
 
 
@@ -232,7 +238,8 @@ def dense_table(rounds: int) -> list[dict[str, object]]:
             "infer": ratio(infer["theirs"], infer["ours"]),
         })  # fmt: skip
         print(
-            f"{shape!s:26}train {_cell(train['theirs'], train['ours'])}   infer {_cell(infer['theirs'], infer['ours'])}",
+            f"{shape!s:26}train {_cell(train['theirs'], train['ours'])}   "
+            f"infer {_cell(infer['theirs'], infer['ours'])}",
             flush=True,
         )
     return rows
@@ -298,7 +305,9 @@ def step_table(rounds: int) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -307,7 +316,10 @@ def main() -> None:
     if unknown:
         parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     about = machine("torch", "numpy")
-    print(", ".join(f"{k} {v}" for k, v in about.items()) + f", {engine.simd()}, threads {torch.get_num_threads()}")
+    print(
+        ", ".join(f"{k} {v}" for k, v in about.items())
+        + f", {engine.simd()}, threads {torch.get_num_threads()}"
+    )
     found: dict[str, object] = {"machine": about, "simd": engine.simd()}
     runs = {
         "shapes": lambda: ragged_table("Ragged batches", SHAPES, options.rounds),

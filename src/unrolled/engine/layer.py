@@ -116,7 +116,8 @@ def prepare(kind: str, weights: Sequence[Weights], *, precision: Precision = "fl
         kind: as :func:`unrolled.engine.forward`.
         weights: one or two directions.
         precision: of the weights. ``"bfloat16"`` rounds each to 8 bits, and halves the memory that a step
-            reads; ``"int8"`` rounds to 7 bits and a scale a row, quarters the memory, and multiplies integers.
+            reads; ``"int8"`` rounds to 7 bits and a scale a row, quarters the memory, and
+            multiplies integers.
             Biases, inputs, states and outputs stay float32. Without the extension all weights stay float32.
 
     Raises:

@@ -38,8 +38,8 @@ def linear_weight_gradient(d: Array, x: Array) -> tuple[Array, Array]:
 
 
 def peak_flops() -> float:
-    """Floating-point operations a second of the engine's threads on registers alone, in float32: what the speed
-    of a layer can be measured against. Takes some milliseconds.
+    """Floating-point operations a second of the engine's threads on registers alone, in float32: what
+    the speed of a layer can be measured against. Takes some milliseconds.
 
     Raises:
         RuntimeError: without the extension.

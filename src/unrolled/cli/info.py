@@ -134,6 +134,7 @@ def _show(model: str, info: Mapping[str, Any]) -> None:
 
 
 def files_size(model: str, weights: int) -> str:
+    """Sizes on disk of a saved model, each file of a folder or the packed whole, beside that in memory."""
     from unrolled.cli.sizes import size
 
     path = Path(model)

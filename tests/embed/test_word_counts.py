@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import heapq
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_tree_is_optimal_and_each_path_leads_to_one_word(counts: list[int]) -> N
     assert int((lengths * falling).sum()) == cost
     paths = [
         tuple(zip(nodes[begin:end].tolist(), labels[begin:end].tolist(), strict=True))
-        for begin, end in zip(starts[:-1], starts[1:], strict=True)
+        for begin, end in pairwise(starts)
     ]
     assert len(set(paths)) == len(falling)
     assert len({path[0][0] for path in paths}) == 1  # one root

@@ -22,7 +22,7 @@ from unrolled.engine.word2vec import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "embed"))
-from vector_toys import model_of, random_text  # noqa: E402
+from vector_toys import model_of, random_text
 
 
 def tables(rows: int, dim: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -48,6 +48,7 @@ nb::tuple train(const nb::dict& arrays, const nb::dict& numbers, int64_t epoch, 
     m.window = number<int>(numbers, "window");
     m.negative = number<int>(numbers, "negative");
     m.share = number<int>(numbers, "share");
+    m.run = number<int>(numbers, "run");
     m.seed = number<uint64_t>(numbers, "seed");
     m.rate_first = number<double>(numbers, "rate_first");
     m.rate_last = number<double>(numbers, "rate_last");

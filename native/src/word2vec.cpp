@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <system_error>
 #include <thread>
@@ -49,32 +50,52 @@ struct Sizes {
         int64_t bag = 1;
         for (int64_t i = 0; m.bag_starts && i < m.words; ++i) bag = std::max(bag, m.bag_starts[i + 1] - m.bag_starts[i]);
         rows = bag * (m.cbow ? 2 * static_cast<int64_t>(m.window) : 1);
-        slots = groups * path + (m.cbow || m.bag_starts ? 1 : neighbours);
+        slots = m.run * (groups * path + 1) + 2 * static_cast<int64_t>(m.window) + 1;
     }
     int64_t rows;   // input rows that are averaged
-    int64_t slots;  // gradients of a window
+    int64_t slots;  // gradients of a lane's windows in a round
 };
 
-// Where the gradients of one window lie until its round ends, and which rows of the tables they belong to.
+// Where the gradients of a lane's windows lie until their round ends, and which rows of the tables they belong to. The
+// windows follow each other in a sentence, so that most neighbours are the same: each place of it has one gradient.
 struct Lane {
     struct Record {
         int32_t row, slot;
     };
 
-    void start(float* memory, const Sizes& sizes) {
+    void start(float* memory, const Sizes& sizes, int run) {
         slots = memory;
-        input.reserve(static_cast<size_t>(sizes.slots + sizes.rows));
+        input.reserve(static_cast<size_t>(sizes.slots + sizes.rows * run));
+        of_place.resize(Word2vecReader::kLongest);
         output.reserve(static_cast<size_t>(sizes.slots));
     }
     void clear() {
         used = 0;
+        ++round;
         input.clear();
         output.clear();
     }
+    // The gradient of the word at a place of the sentence, whose row it is.
+    float* gradient(int place, int32_t row, int64_t stride) {
+        Mark& mark = of_place[static_cast<size_t>(place)];
+        if (mark.round != round) {
+            mark = {round, used++};
+            input.push_back({row, mark.slot});
+            std::memset(slots + mark.slot * stride, 0, static_cast<size_t>(stride) * sizeof(float));
+        }
+        return slots + mark.slot * stride;
+    }
+
+    struct Mark {
+        int64_t round;
+        int32_t slot;
+    };
 
     float* slots = nullptr;
     int32_t used = 0;
+    int64_t round = 0;
     std::vector<Record> input, output;
+    std::vector<Mark> of_place;
 };
 
 // Learns from one window after the other. With a lane the tables are only read.
@@ -86,8 +107,9 @@ public:
         group_.stride = model.stride;
     }
 
-    void learn(Word2vecReader& reader, Lane* lane) {
+    void learn(Word2vecReader& reader, Word2vecReport& report, Lane* lane) {
         lane_ = lane;
+        report_ = &report;
         reader_ = &reader;
         group_.rate = reader.rate();
         listens_ = report.windows++ % kLossEvery == 0;
@@ -99,8 +121,6 @@ public:
             neighbours_predict_word();
         }
     }
-
-    Word2vecReport report;
 
 private:
     float* input(int32_t row) const { return m_.input + static_cast<int64_t>(row) * m_.stride; }
@@ -116,14 +136,14 @@ private:
             if (j == here) continue;
             float* row = input(kept[j]);
             group_.x[group_.rows] = row;
-            group_.to_x[group_.rows++] = lane_ ? new_input(kept[j]) : row;
+            group_.to_x[group_.rows++] = lane_ ? lane_->gradient(j, kept[j], m_.stride) : row;
             if (group_.rows == m_.share) flush(kept[here]);
         }
         flush(kept[here]);
     }
 
     void flush(int32_t word) {
-        group_.fresh_x = lane_ != nullptr;
+        group_.fresh_x = false;
         if (group_.rows) predict(word);
         group_.rows = 0;
     }
@@ -149,7 +169,12 @@ private:
             if (j != here) add_rows(kept[j]);
         begin_mean();
         predict(kept[here]);
-        end_mean();
+        if (!lane_ || m_.bag_starts) {
+            end_mean();
+            return;
+        }
+        for (int j = reader_->left(); j < reader_->right(); ++j)
+            if (j != here) kernels_.add(lane_->gradient(j, kept[j], m_.stride), group_.to_x[0], m_.stride);
     }
 
     void add_rows(int32_t word) {
@@ -167,7 +192,7 @@ private:
         group_.rows = 1;
         group_.x[0] = mean;
         slot_ = -1;
-        if (lane_) {
+        if (lane_ && m_.bag_starts) {
             slot_ = lane_->used++;
             group_.to_x[0] = lane_->slots + slot_ * m_.stride;
         } else {
@@ -186,12 +211,6 @@ private:
         }
     }
 
-    float* new_input(int32_t row) {
-        const int32_t slot = lane_->used++;
-        lane_->input.push_back({row, slot});
-        return lane_->slots + slot * m_.stride;
-    }
-
     void add_output(int32_t row, uint8_t label) {
         float* w = output(row);
         group_.w[group_.count] = w;
@@ -207,7 +226,7 @@ private:
     // The inputs of the group predict one word: against negatives drawn from the noise distribution (negative sampling,
     // [M13b] equation 4), or by the branches on the way to it in a binary tree (hierarchical softmax, [M13b] equation 3).
     void predict(int32_t word) {
-        if (listens_) report.losses += group_.rows;
+        if (listens_) report_->losses += group_.rows;
         group_.count = 0;
         if (m_.path_starts) {
             for (int64_t i = m_.path_starts[word]; i < m_.path_starts[word + 1]; ++i) {
@@ -245,7 +264,7 @@ private:
         if (listens_) {
             // g is rate * (1 - p) in size, p the probability that the model gave to the right answer.
             for (int i = 0; i < group_.rows * group_.count; ++i)
-                report.loss -= std::log(std::max(1e-7f, 1.0f - std::abs(group_.g[i]) / group_.rate));
+                report_->loss -= std::log(std::max(1e-7f, 1.0f - std::abs(group_.g[i]) / group_.rate));
         }
         group_.count = 0;
     }
@@ -257,6 +276,7 @@ private:
     int32_t drawn_[kGroupOutputs];
     std::vector<int32_t> rows_;
     Word2vecReader* reader_ = nullptr;
+    Word2vecReport* report_ = nullptr;
     Lane* lane_ = nullptr;
     int32_t slot_ = -1;
     bool listens_ = false;
@@ -296,30 +316,37 @@ Word2vecReport total(const std::vector<Word2vecReport>& parts) {
 template <class Part>
 std::vector<Word2vecReport> reports_of(const std::vector<Part>& parts) {
     std::vector<Word2vecReport> reports;
-    for (const Part& part : parts) reports.push_back(part->learner.report);
+    for (const Part& part : parts) reports.push_back(part->report);
     return reports;
 }
 
 // One place in the corpus: what a thread, or a lane, works on.
 struct Place {
-    Place(const Word2vec& m, const Word2vecKernels& kernels, const Sizes& sizes, int64_t epoch, bool fetches)
-        : reader(m, epoch, fetches), learner(m, kernels, sizes) {}
+    Place(const Word2vec& m, int64_t epoch, bool fetches) : reader(m, epoch, fetches) {}
     Word2vecReader reader;
-    Learner learner;
+    Word2vecReport report;
     Lane lane;
 };
+
+std::vector<std::unique_ptr<Learner>> learners_of(int threads, const Word2vec& m, const Word2vecKernels& kernels,
+                                                  const Sizes& sizes) {
+    std::vector<std::unique_ptr<Learner>> learners;
+    for (int i = 0; i < threads; ++i) learners.push_back(std::make_unique<Learner>(m, kernels, sizes));
+    return learners;
+}
 
 Word2vecReport train_lock_free(const Word2vec& m, int64_t epoch, int64_t first, int64_t last, int threads,
                                const Word2vecKernels& kernels) {
     const Sizes sizes(m);
     std::vector<std::unique_ptr<Place>> places;
-    for (int i = 0; i < threads; ++i) places.push_back(std::make_unique<Place>(m, kernels, sizes, epoch, true));
+    for (int i = 0; i < threads; ++i) places.push_back(std::make_unique<Place>(m, epoch, true));
+    const auto learners = learners_of(threads, m, kernels, sizes);
     std::atomic<int64_t> next{first};
     run_team(threads, [&](int index, int) {
         Place& place = *places[static_cast<size_t>(index)];
         for (int64_t chunk; (chunk = next.fetch_add(1)) < last;) {
             place.reader.open(chunk);
-            while (place.reader.next()) place.learner.learn(place.reader, nullptr);
+            while (place.reader.next()) learners[static_cast<size_t>(index)]->learn(place.reader, place.report, nullptr);
         }
     });
     return total(reports_of(places));
@@ -371,8 +398,8 @@ Word2vecReport train_in_lanes(const Word2vec& m, int64_t epoch, int64_t first, i
     const Memory memory(sizes.slots * m.stride * lanes);
     std::vector<std::unique_ptr<Place>> places;
     for (int i = 0; i < lanes; ++i) {
-        places.push_back(std::make_unique<Place>(m, kernels, sizes, epoch, false));
-        places.back()->lane.start(memory.first + i * sizes.slots * m.stride, sizes);
+        places.push_back(std::make_unique<Place>(m, epoch, false));
+        places.back()->lane.start(memory.first + i * sizes.slots * m.stride, sizes, m.run);
     }
     int64_t next = first;
     int running = 0;
@@ -384,6 +411,7 @@ Word2vecReport train_in_lanes(const Word2vec& m, int64_t epoch, int64_t first, i
         }
     };
     assign();
+    const auto learners = learners_of(threads, m, kernels, sizes);
     SpinBarrier barrier;
     run_team(threads, [&](int index, int size) {
         Additions additions(kernels, m.stride);
@@ -399,7 +427,10 @@ Word2vecReport train_in_lanes(const Word2vec& m, int64_t epoch, int64_t first, i
                 if (i + 1 < end) places[static_cast<size_t>(i) + 1]->reader.fetch_window();
                 Place& place = *places[static_cast<size_t>(i)];
                 place.lane.clear();
-                if (place.reader.next()) place.learner.learn(place.reader, &place.lane);
+                for (int k = 0; k < m.run && place.reader.next(); ++k) {
+                    learners[static_cast<size_t>(index)]->learn(place.reader, place.report, &place.lane);
+                    if (!place.reader.sentence_goes_on()) break;
+                }
             }
             barrier.wait(size, [] {});
             for (const auto& place : places) {
@@ -420,7 +451,7 @@ Word2vecReport word2vec_train(const Word2vec& model, int64_t epoch, int64_t firs
     const Word2vecKernels& kernels = kernels_of(isa);
     threads = std::max(1, threads);
     if (lanes > 0) {
-        const int useful = std::max(1, lanes / kWindowsAThread);
+        const int useful = std::max(1, lanes * model.run / kWindowsAThread);
         return train_in_lanes(model, epoch, first, last, std::min(threads, useful), lanes, kernels);
     }
     return train_lock_free(model, epoch, first, last, threads, kernels);

@@ -31,6 +31,8 @@ private:
 
 class Word2vecReader {
 public:
+    static constexpr int kLongest = 1024;  // kept words; what a longer sentence has beyond is a sentence of its own
+
     // fetches: windows follow each other on one core, so that rows can be asked for a window ahead.
     Word2vecReader(const Word2vec& model, int64_t epoch, bool fetches) : m_(model), epoch_(epoch), fetches_(fetches) {
         kept_.resize(kLongest);
@@ -52,6 +54,7 @@ public:
         here_ = size_ = 0;
         if (m_.negative)
             for (int32_t& word : ahead_) word = draw();
+        next_ = 0;
         sentence();
     }
 
@@ -94,6 +97,9 @@ public:
         return word;
     }
 
+    // The window that comes next is of the same sentence as this one.
+    bool sentence_goes_on() const { return here_ > 0 && here_ < size_; }
+
     // Ask for the rows of the next window, which belongs to another place than the one that is worked on now.
     void fetch_window() const {
         if (here_ >= size_) return;
@@ -110,8 +116,6 @@ public:
 
 private:
     static constexpr int kAhead = 8;
-    static constexpr int kLongest = 1024;  // kept words; what a longer sentence has beyond is a sentence of its own
-
     // The next sentence with at least two words left after subsampling; none at the end of the chunk.
     void sentence() {
         here_ = size_ = 0;

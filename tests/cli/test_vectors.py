@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import signal
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -95,7 +95,7 @@ def test_evaluation(run: Run, vectors: Path, tmp_path: Path) -> None:
 def test_conversion_there_and_back(run: Run, vectors: Path, tmp_path: Path) -> None:
     chain = [vectors, "a.bin", "b.txt.gz", "c.glove.txt", "d.safetensors", "folder"]
     places = [vectors, *(tmp_path / name for name in chain[1:])]
-    for source, target in itertools.pairwise(places):
+    for source, target in pairwise(places):
         result = run("vectors", "convert", source, target)
         assert result.code == 0, result.err
     first, last = (run("vectors", "similar", place, "dog", "--json").out for place in (vectors, places[-1]))

@@ -1,4 +1,4 @@
-"""Files of other tools: what they write is read, what we write they read, nothing hostile is believed."""
+"""Files of other tools: what they write we read, what we write they read, and nothing hostile is believed."""
 
 from __future__ import annotations
 

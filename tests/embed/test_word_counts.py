@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import heapq
-import itertools
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +163,7 @@ def test_tree_is_optimal_and_each_path_leads_to_one_word(counts: list[int]) -> N
     assert int((lengths * falling).sum()) == cost
     paths = [
         tuple(zip(nodes[begin:end].tolist(), labels[begin:end].tolist(), strict=True))
-        for begin, end in itertools.pairwise(starts)
+        for begin, end in pairwise(starts)
     ]
     assert len(set(paths)) == len(falling)
     assert len({path[0][0] for path in paths}) == 1  # one root

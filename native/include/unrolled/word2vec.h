@@ -33,6 +33,7 @@ struct Word2vec {
     bool cbow = false;                     // predict a word from its neighbours; else each neighbour from the word
     int window = 5;                        // largest distance of a neighbour, >= 1
     int negative = 5;                      // negatives a prediction, 0 to 64; 0: hierarchical softmax
+    int run = 4;                           // windows of a sentence that a lane trains in a round, see word2vec_train
     int share = 16;                        // skip-gram: neighbours that share one draw of negatives, 1 to 16
 
     const uint32_t* keep = nullptr;        // (words,) a token is kept if 32 random bits are <= keep[word]
@@ -61,8 +62,9 @@ struct Word2vecReport {
 //
 // lanes = 0: every thread updates the tables as it goes, without locks (Recht et al. 2011, "Hogwild"); with more than one
 // thread the result differs from run to run.
-// lanes > 0: that many places of the chunks advance side by side, a window each a round; gradients of a round are taken
-// at the tables as they were before it and added in the order of the lanes. The result does not depend on `threads`.
+// lanes > 0: that many places of the chunks advance side by side, up to `run` windows each a round; gradients of a round
+// are taken at the tables as they were before it and added in the order of the lanes. The result does not depend on
+// `threads`.
 //
 // Throws std::bad_alloc, std::system_error (no thread can be started).
 Word2vecReport word2vec_train(const Word2vec& model, int64_t epoch, int64_t first, int64_t last, int threads, int lanes,

@@ -14,11 +14,20 @@ _PAIRS = 4  # of a window and step, about: skip-gram predicts from each neighbou
 
 
 def train_plain(
-    model: Word2vecModel, order: np.ndarray, epoch: int, first: int, last: int, *, lanes: int
+    model: Word2vecModel,
+    order: np.ndarray,
+    epoch: int,
+    first: int,
+    last: int,
+    *,
+    lanes: int,
+    threads: int | None = None,
 ) -> tuple[int, float]:
-    """What :func:`unrolled.engine.word2vec.train_word2vec` does, with the same arguments and results."""
+    """What :func:`unrolled.engine.word2vec.train_word2vec` does, with the same arguments and results;
+    numpy chooses its threads itself.
+    """
     windows, losses, loss = 0, 0, 0.0
-    step = lanes if model.cbow else lanes * _PAIRS
+    step = lanes * model.run * (1 if model.cbow else _PAIRS)
     for place in range(first, last):
         random = np.random.default_rng((model.seed, epoch, place))
         words, sentences = _sentences(model, int(order[place]), random)

@@ -16,6 +16,7 @@ from unrolled.embed.options import VectorOptions
 from unrolled.embed.plain import train_plain
 from unrolled.embed.progress import VectorProgress
 from unrolled.embed.subwords import Subwords
+from unrolled.embed.team import Team
 from unrolled.embed.texts import Texts
 from unrolled.engine.arrays import empty
 from unrolled.engine.word2vec import Word2vecModel, check_word2vec, row_stride, train_word2vec
@@ -24,9 +25,9 @@ from unrolled.interrupt import StopRequest, TrainingInterrupted
 
 #: Places of the text that advance side by side, unless ``fast``. Fixed, because results depend on it: more
 #: lets more threads work, fewer lets each window see newer vectors.
-LANES = 64
+LANES = 32
 #: With few words every place would train the same ones, and the sum of their steps would be too long.
-_WORDS_A_LANE = 8
+_WORDS_A_LANE = 32
 #: Entries of the text that are visited as one, of short and of long texts. An epoch visits them in a random
 #: order: a text in which one topic follows the other would otherwise leave the vectors of the last one.
 CHUNK, LARGE_CHUNK = 512, 4096
@@ -236,6 +237,7 @@ class _Run:
         step = train_word2vec if engine.available() else train_plain
         if options.fast and engine.available():
             lanes = 0
+        team = Team(engine.get_num_threads(), fixed=lanes == 0)
         share = self.counted.tokens / model.chunks
         begun = first_epoch * model.chunks + first_place
         self.progress.start(self.counted.tokens * options.epochs, int(begun * share))
@@ -247,8 +249,10 @@ class _Run:
             for place in range(first_place if epoch == first_epoch else 0, model.chunks, _CALL_CHUNKS):
                 end = min(place + _CALL_CHUNKS, model.chunks)
                 began = time.monotonic()
-                windows, mean = step(model, order, epoch, place, end, lanes=lanes)
-                self.seconds += time.monotonic() - began
+                windows, mean = step(model, order, epoch, place, end, lanes=lanes, threads=team.size)
+                took = time.monotonic() - began
+                team.worked(windows, took)
+                self.seconds += took
                 if windows:
                     total, weight = total + mean * windows, weight + windows
                 self.progress.step(round((end - place) * share), mean, epoch + 1)

@@ -41,6 +41,7 @@ class Word2vecModel:
         epochs: of the whole training.
         chunk: entries of ``tokens`` that are visited as one; random numbers start anew in each.
         share: neighbours that share one draw of noise words, 1 to 16.
+        run: windows of a sentence that a lane trains in a round.
     """
 
     tokens: Array
@@ -64,6 +65,7 @@ class Word2vecModel:
     epochs: int
     chunk: int
     share: int = MOST_INPUTS
+    run: int = 4
 
     @property
     def chunks(self) -> int:
@@ -87,8 +89,9 @@ def check_word2vec(model: Word2vecModel) -> None:
     check("alias", model.alias, (words,), np.dtype(np.int32))
     if stride % ROW_FLOATS:
         raise ValueError(f"rows have {stride} floats, expected a multiple of {ROW_FLOATS}")
-    if words < 2 or model.chunk < 1 or not 1 <= model.share <= MOST_INPUTS or not 1 <= model.window <= 1000:
-        raise ValueError("words, chunk, share or window out of range")
+    sizes = 1 <= model.share <= MOST_INPUTS and 1 <= model.window <= 1000 and 1 <= model.run <= 64
+    if words < 2 or model.chunk < 1 or not sizes:
+        raise ValueError("words, chunk, share, window or run out of range")
     for block in range(0, len(model.tokens), 1 << 24):
         _check_range("tokens", model.tokens[block : block + (1 << 24)], -1, words)
     if model.negative:
@@ -124,7 +127,14 @@ def _check_range(name: str, values: Array, low: int, high: int) -> None:
 
 
 def train_word2vec(
-    model: Word2vecModel, order: Array, epoch: int, first: int, last: int, *, lanes: int
+    model: Word2vecModel,
+    order: Array,
+    epoch: int,
+    first: int,
+    last: int,
+    *,
+    lanes: int,
+    threads: int | None = None,
 ) -> tuple[int, float]:
     """Train on the chunks ``order[first:last]`` of an epoch.
 
@@ -135,6 +145,7 @@ def train_word2vec(
         first, last: places in ``order``.
         lanes: 0: every thread updates the tables as it goes. More: so many places of the chunks advance side
             by side, and the result does not depend on the number of threads.
+        threads: at most; the engine's number if left out.
 
     Returns:
         ``(windows, loss)``: words predicted, and the mean loss of a prediction in nats, from every 16th.
@@ -163,13 +174,15 @@ def train_word2vec(
         "window": model.window,
         "negative": model.negative,
         "share": model.share,
+        "run": model.run,
         "seed": model.seed,
         "rate_first": model.rate_first,
         "rate_last": model.rate_last,
         "epochs": model.epochs,
     }
+    threads = threads or library.get_num_threads()
     windows, losses, loss = library.native().word2vec_train(
-        arrays, numbers, epoch, first, last, library.get_num_threads(), lanes, library.isa_number()
+        arrays, numbers, epoch, first, last, threads, lanes, library.isa_number()
     )
     return windows, loss / losses if losses else float("nan")
 

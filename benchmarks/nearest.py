@@ -2,7 +2,8 @@
 
     python benchmarks/nearest.py [--rows 100000] [--dim 100] [--questions 10000] [--runs 3] [--json FILE]
 
-The vectors are random, since the time does not depend on what they mean. gensim answers `--loop` of the questions
+The vectors are random, since the time does not depend on what they mean. gensim answers `--loop` of the
+questions
 in a loop and is charged in proportion, because all of them take minutes; the answers of both are compared.
 """
 
@@ -56,7 +57,8 @@ def main() -> None:
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     print(json.dumps(machine("unrolled", "gensim", "numpy")))
     print(
-        f"{arguments.questions:,} questions to {arguments.rows:,} x {arguments.dim}, medians of {arguments.runs}"
+        f"{arguments.questions:,} questions to {arguments.rows:,} x {arguments.dim}, "
+        f"medians of {arguments.runs}"
     )
     for name, value in middle.items():
         print(f"{name:10}{value:9.2f} s {arguments.questions / value:10,.0f} questions/s")

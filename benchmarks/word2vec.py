@@ -3,12 +3,17 @@
     python benchmarks/word2vec.py [--model skipgram|cbow] [--epochs 5] [--seeds 3] [--runs 3] [--threads 2]
         [--peers unrolled-fast unrolled gensim gensim-iterable fasttext] [--json FILE]
 
-The corpus is corpus_en/corpus.txt of the data sets; WordSim-353, SimLex-999 and the analogy questions ship with
+The corpus is corpus_en/corpus.txt of the data sets; WordSim-353, SimLex-999 and the analogy questions ship
+with
 gensim's test data. Settings are the same for all: dim 100, window 5, 5 negatives, sample 1e-3, min count 5,
-learning rate 0.025. Words a second are tokens of the corpus x epochs / seconds of training; the vocabulary pass
-is timed apart, except in fastText, which does not tell it (`total` holds both for everybody). Each training is a
-process of its own. gensim reads the file itself (`corpus_file`, its faster way), or is given sentences in memory
-(`gensim-iterable`). `--scaling` shows our words a second against threads, `--memory` the peak of memory over that
+learning rate 0.025. Words a second are tokens of the corpus x epochs / seconds of training; the vocabulary
+pass
+is timed apart, except in fastText, which does not tell it (`total` holds both for everybody). Each
+training is a
+process of its own. gensim reads the file itself (`corpus_file`, its faster way), or is given sentences in
+memory
+(`gensim-iterable`). `--scaling` shows our words a second against threads, `--memory` the peak of memory
+over that
 of an empty process, beside the size of the tables.
 """
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import unrolled
+import unrolled.runtime.opening
 from unrolled.runtime import save_model
 
 NO_TORCH = """
@@ -65,7 +66,7 @@ def test_training_without_torch_says_what_to_install() -> None:
 
 def test_names() -> None:
     assert unrolled.ClassifierOptions is unrolled.options.ClassifierOptions
-    assert unrolled.load is unrolled.runtime.load
+    assert unrolled.load is unrolled.runtime.opening.load
     assert isinstance(unrolled.__version__, str)
     assert {"Classifier", "load", "text", "runtime"} <= set(dir(unrolled))
     with pytest.raises(AttributeError, match="loda"):

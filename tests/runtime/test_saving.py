@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unrolled.errors import ModelFileError, UnrolledError
-from unrolled.runtime import Predictor, as_saved_model, load, load_model, save_model, saving
+from unrolled.runtime import Predictor, as_saved_model, load, load_model, save_model
+from unrolled.storage import files
 from unrolled.storage.tensors import file_parts
 
 FILES = ("model.json", "tokenizer.json", "weights.safetensors")
@@ -100,7 +101,7 @@ def test_a_model_is_replaced_and_other_files_stay(
     exchange: bool, saved: Path, parts: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not exchange:
-        monkeypatch.setattr(saving, "_exchange", lambda first, second: False)
+        monkeypatch.setattr(files, "_exchange", lambda first, second: False)
     (saved / "notes.txt").write_text("mine")
     (saved / "checkpoints").mkdir()
     (saved / "checkpoints" / "3").write_text("x")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from unrolled.engine import library
 from unrolled.engine.arrays import Array
 
@@ -39,7 +41,8 @@ def ngram_rows(
         RuntimeError: without the extension; ask :func:`available` first.
         TypeError: if a text is not a string.
     """
-    rows: tuple[Array, Array] = library.native().ngram_rows(
+    rows, counts = library.native().ngram_rows(
         texts, min_n, max_n, buckets, longest, row_of, distinct, heads, base
     )
-    return rows
+    # The same numbers as numpy's own int64: C has two types of 64 bits.
+    return rows, counts.view(np.int64)

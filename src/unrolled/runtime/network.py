@@ -72,34 +72,21 @@ class Network:
         """
         vectors = self._bag(rows)
         weight, bias = self._output
-        if self._stack is not None:
-            pooled = [self._pooled(self._stack, vectors, group) for group in self._runs(positions)]
-            joined = pooled[0] if len(pooled) == 1 else np.concatenate(pooled)
-            result: np.ndarray = joined @ weight + bias
-            return result
+        few = len(positions) <= _GROUP_TEXTS and positions.total <= self._group_tokens
+        if self._stack is not None and few:
+            one: np.ndarray = self._pooled(self._stack, vectors, positions) @ weight + bias
+            return one
         scores = np.empty((len(positions), weight.shape[1]), dtype=np.float32)
         for texts in _groups(positions.lengths, self._group_tokens):
             group = positions.select(texts)
+            if self._stack is not None:
+                scores[texts] = self._pooled(self._stack, vectors, group) @ weight + bias
+                continue
             packed = Packed(group.lengths)
             # Texts without a token come last: a group of them alone has nothing to encode.
             states = self._encoder(vectors, group, packed) if packed.total else self._no_states
             scores[texts] = self._pool(states, packed) @ weight + bias
         return scores
-
-    def _runs(self, positions: SequenceBatch) -> Iterator[SequenceBatch]:
-        """Texts in their order, in runs of bounded size; one run of no texts if there are none."""
-        lengths = positions.lengths
-        if len(lengths) <= _GROUP_TEXTS and positions.total <= self._group_tokens:
-            yield positions
-            return
-        ends = np.cumsum(lengths)
-        first = used = 0
-        while first < len(lengths):
-            fitting = int(np.searchsorted(ends, used + self._group_tokens, side="right"))
-            last = min(max(first + 1, fitting), first + _GROUP_TEXTS)
-            stop = int(ends[last - 1])
-            yield SequenceBatch(positions.values[used:stop], lengths[first:last])
-            first, used = last, stop
 
     def _pooled(self, stack: _Stack, vectors: np.ndarray, group: SequenceBatch) -> np.ndarray:
         """One vector a text on the engine, which takes texts in any order."""

@@ -2,8 +2,8 @@
 
     python benchmarks/nearest.py [--rows 100000] [--dim 100] [--questions 10000] [--runs 3] [--json FILE]
 
-The vectors are random, since the time does not depend on what they mean. gensim answers `--loop` of the questions
-in a loop and is charged in proportion, because all of them take minutes; the answers of both are compared.
+The vectors are random, since the time does not depend on what they mean. gensim answers `--loop` of the
+questions in a loop and is charged in proportion, because all of them take minutes; the answers are compared.
 """
 
 from __future__ import annotations

@@ -55,9 +55,8 @@ def main() -> None:
     )
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     print(json.dumps(machine("unrolled", "gensim", "numpy")))
-    print(
-        f"{arguments.questions:,} questions to {arguments.rows:,} x {arguments.dim}, medians of {arguments.runs}"
-    )
+    size = f"{arguments.rows:,} x {arguments.dim}"
+    print(f"{arguments.questions:,} questions to {size}, medians of {arguments.runs}")
     for name, value in middle.items():
         print(f"{name:10}{value:9.2f} s {arguments.questions / value:10,.0f} questions/s")
     print(f"ratio {middle['gensim'] / middle['unrolled']:.1f}; same answers: {same} of {len(theirs)}")

@@ -8,8 +8,8 @@ with gensim's test data. Settings are the same for all: dim 100, window 5, 5 neg
 5, learning rate 0.025. Words a second are tokens of the corpus x epochs / seconds of training; the vocabulary
 pass is timed apart, except in fastText, which does not tell it (`total` holds both for everybody), and which
 takes no seed. Each training is a process of its own. gensim reads the file itself (`corpus_file`, its faster
-way), or is given sentences in memory (`gensim-iterable`). `--scaling` shows our words a second against threads,
-`--memory` the peak of memory over that of an idle process, beside the size of tables and vocabulary.
+way), or is given sentences in memory (`gensim-iterable`). `--scaling` shows our words a second against
+threads, `--memory` the peak of memory over that of an idle process, beside the size of tables and vocabulary.
 """
 
 from __future__ import annotations

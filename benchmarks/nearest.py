@@ -3,8 +3,7 @@
     python benchmarks/nearest.py [--rows 100000] [--dim 100] [--questions 10000] [--runs 3] [--json FILE]
 
 The vectors are random, since the time does not depend on what they mean. gensim answers `--loop` of the
-questions
-in a loop and is charged in proportion, because all of them take minutes; the answers of both are compared.
+questions in a loop and is charged in proportion, because all of them take minutes; the answers are compared.
 """
 
 from __future__ import annotations
@@ -56,10 +55,8 @@ def main() -> None:
     )
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     print(json.dumps(machine("unrolled", "gensim", "numpy")))
-    print(
-        f"{arguments.questions:,} questions to {arguments.rows:,} x {arguments.dim}, "
-        f"medians of {arguments.runs}"
-    )
+    size = f"{arguments.rows:,} x {arguments.dim}"
+    print(f"{arguments.questions:,} questions to {size}, medians of {arguments.runs}")
     for name, value in middle.items():
         print(f"{name:10}{value:9.2f} s {arguments.questions / value:10,.0f} questions/s")
     print(f"ratio {middle['gensim'] / middle['unrolled']:.1f}; same answers: {same} of {len(theirs)}")

@@ -8,7 +8,7 @@ constexpr int kPanelVectors = 4;
 // Rows of a register tile with NV vectors: accumulators, one broadcast and the loads must fit the register file.
 constexpr int tile_rows(int nv) {
     if (S::registers >= 32) return nv == 4 ? 6 : 8;
-    return nv == 4 ? 3 : nv == 3 ? 4 : nv == 2 ? 6 : 8;
+    return nv == 4 ? 3 : 4;
 }
 
 // Vectors of the panel that begins at vector v, of `vectors` in all: as equal as possible, since a narrow panel leaves the

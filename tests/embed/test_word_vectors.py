@@ -22,6 +22,7 @@ from unrolled.embed.map import plane, write_map
 from unrolled.embed.neighbours import nearest
 from unrolled.embed.table import VectorTable
 from unrolled.embed.team import Team
+from unrolled.embed.training import visiting_order
 from unrolled.errors import (
     DataError,
     ModelFileError,
@@ -101,6 +102,14 @@ def test_the_team_is_the_size_that_does_more() -> None:
     always = Team(4, fixed=True)
     always.worked(1, 100.0)
     assert always.size == 4
+
+
+def test_every_chunk_is_visited_once_an_epoch_in_another_order() -> None:
+    for chunks in (1, 7, 8, 513, 5000):
+        orders = [visiting_order(chunks, 3, epoch) for epoch in range(2)]
+        assert all(sorted(order.tolist()) == list(range(chunks)) for order in orders)
+        assert chunks < 7 or orders[0].tolist() != orders[1].tolist()
+    np.testing.assert_array_equal(orders[0], visiting_order(5000, 3, 0))
 
 
 def test_subwords_give_unseen_words_a_vector_near_their_kin() -> None:

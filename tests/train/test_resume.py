@@ -178,3 +178,21 @@ def test_handlers_of_signals_are_put_back(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     interrupted(tmp_path / "m")
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_other_word_vectors_of_the_same_name_are_noticed(tmp_path: Path) -> None:
+    out, file = tmp_path / "m", tmp_path / "vectors.txt"
+
+    def write(scale: float) -> None:
+        file.write_text(
+            "".join(f"{word} {' '.join([str(scale)] * 12)}\n" for word in ("sun", "rain", "moon"))
+        )
+
+    write(0.5)
+    interrupted(out, vectors=str(file))
+    write(0.25)
+    with pytest.raises(TrainingError, match=r"vectors\.sha256"):
+        fit(small(vectors=str(file)), records(order_pairs(60, 1)), out=out, resume=True)
+    write(0.5)
+    fit(small(vectors=str(file)), records(order_pairs(60, 1)), out=out, resume=True)
+    assert (out / "model.json").exists()

@@ -18,7 +18,7 @@ import numpy as np
 
 from unrolled.embed.options import VectorOptions
 from unrolled.embed.subwords import Subwords
-from unrolled.embed.table import VectorTable
+from unrolled.embed.table import VectorTable, all_finite
 from unrolled.errors import DataError, ModelFileError, OptionError
 from unrolled.storage import tensors
 from unrolled.storage.files import replace_folder, sync_folder, write_synced
@@ -91,7 +91,7 @@ def save_vectors(
         if subwords.kept is not None:
             weights["ngrams.kept"] = subwords.kept.astype(np.int32)
     for name, array in weights.items():
-        if not np.isfinite(array).all():
+        if not all_finite(array):
             raise ModelFileError(f"the new vectors: '{name}' holds values that are not finite numbers.")
     counts = None if table.counts is None else table.counts.tolist()
     words = json.dumps({"words": table.words, "counts": counts}).encode()
@@ -232,7 +232,7 @@ def _table(
     ):
         raise _bad(folder, f"the counts in {WORDS_NAME} do not fit its words")
     for name, array in weights.items():
-        if not np.isfinite(array).all():
+        if not all_finite(array):
             raise _bad(folder, f"'{name}' holds values that are not finite numbers")
     subwords = None
     if (ngrams := content.get("ngrams")) is not None:

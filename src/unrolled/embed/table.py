@@ -118,6 +118,11 @@ class VectorTable:
         return places
 
 
+def all_finite(array: np.ndarray) -> bool:
+    """No NaN and no infinity; looked at in parts, so that it takes no memory to speak of."""
+    return all(bool(np.isfinite(array[row : row + _ROWS]).all()) for row in range(0, len(array), _ROWS))
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors ``(..., dim)`` at length 1; zero stays zero."""
     lengths = np.sqrt((vectors.astype(np.float32) ** 2).sum(axis=-1, keepdims=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,12 @@ from unrolled import engine
 from unrolled.embed.checkpoint import VectorCheckpoint
 from unrolled.embed.counting import Counted, count_words
 from unrolled.embed.frequencies import keep_thresholds, noise_table, word_tree
+from unrolled.embed.mapped import MappedNumbers, give_back_memory
 from unrolled.embed.options import VectorOptions
 from unrolled.embed.plain import train_plain
 from unrolled.embed.progress import VectorProgress
 from unrolled.embed.subwords import Subwords
+from unrolled.embed.table import all_finite
 from unrolled.embed.team import Team
 from unrolled.embed.texts import Texts
 from unrolled.engine.arrays import empty
@@ -34,6 +37,7 @@ CHUNK, LARGE_CHUNK = 512, 4096
 _LARGE_TEXT = 1 << 28
 #: Chunks of one call: between two calls a training can be stopped, saved and shown.
 _CALL_CHUNKS = 512
+_GROUP = 8  # neighbouring chunks that are visited in one call
 _LAST_RATE = 1 / 250
 _ROWS = 1 << 14  # of a table, at a time, so that temporary arrays stay small
 
@@ -90,11 +94,16 @@ def train_vectors(
     if options.subwords:
         subwords = Subwords(options.ngram_min, options.ngram_max, options.ngram_buckets)
         subwords = subwords.that_occur(counted.words)
-    tokens = np.asarray(np.memmap(checkpoint.corpus, dtype=np.int32, mode="r"))
-    if len(tokens) != counted.entries:
+    corpus = MappedNumbers(checkpoint.corpus)
+    if len(corpus.numbers) != counted.entries:
         raise TrainingError(f"{checkpoint.corpus}: truncated. Train again with overwrite.")
-    model = _model(options, counted, subwords, tokens)
+    model = _model(options, counted, subwords, corpus.numbers)
+    check_word2vec(model)
+    corpus.release()
+    _start(model.input, options.dim, options.seed)
+    model.output[...] = 0
     run = _Run(options, model, counted, checkpoint, progress, request or StopRequest(), kept)
+    run.release = corpus.release
     run.interval = checkpoint_minutes * 60
     loss = run.train(state)
     table = model.input[:, : options.dim]
@@ -112,6 +121,7 @@ def _vocabulary(
     if not (resume and checkpoint.exists):
         counted = count_words(texts, options, checkpoint.corpus, tell=progress.counting)
         checkpoint.begin(counted, options.to_dict())
+        give_back_memory()  # of the words that were left out, before the tables are made
         progress.message(_about(counted, options))
         return counted, checkpoint.state()
     state, counted = checkpoint.state(), checkpoint.vocabulary()
@@ -155,9 +165,7 @@ def _model(
     single = np.dtype(np.float32)
     make = empty if engine.available() else np.empty
     table, output = make((rows, stride), single), make((words, stride), single)
-    output[...] = 0
-    _start(table, options.dim, options.seed)
-    model = Word2vecModel(
+    return Word2vecModel(
         tokens=tokens,
         words=words,
         input=table,
@@ -179,8 +187,6 @@ def _model(
         epochs=options.epochs,
         chunk=CHUNK if len(tokens) < _LARGE_TEXT else LARGE_CHUNK,
     )
-    check_word2vec(model)
-    return model
 
 
 def _bags(words: list[str], subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
@@ -201,10 +207,26 @@ def _start(table: np.ndarray, dim: int, seed: int) -> None:
         block[:, dim:] = 0
 
 
+def visiting_order(chunks: int, seed: int, epoch: int) -> np.ndarray:
+    """The chunks of a text in the order in which an epoch visits them: ``(chunks,)`` int32, a permutation.
+
+    Groups of neighbours are shuffled, so that a call reads few places of the disk; then the chunks of each
+    call, so that neighbours are not trained side by side.
+    """
+    random = np.random.default_rng((seed, epoch))
+    groups = random.permutation(-(-chunks // _GROUP))
+    order = (groups[:, None] * _GROUP + np.arange(_GROUP)).ravel()
+    order = order[order < chunks].astype(np.int32)
+    for begin in range(0, chunks, _CALL_CHUNKS):
+        random.shuffle(order[begin : begin + _CALL_CHUNKS])
+    return order
+
+
 class _Run:
-    """The epochs of one training."""
+    """The epochs of one training. ``release`` is called after each piece of work."""
 
     interval = 600.0
+    release: Callable[[], None]
 
     def __init__(
         self,
@@ -244,7 +266,7 @@ class _Run:
         last_save = time.monotonic()
         loss = float("nan")
         for epoch in range(first_epoch, options.epochs):
-            order = np.random.default_rng((options.seed, epoch)).permutation(model.chunks).astype(np.int32)
+            order = visiting_order(model.chunks, options.seed, epoch)
             total = weight = 0.0
             for place in range(first_place if epoch == first_epoch else 0, model.chunks, _CALL_CHUNKS):
                 end = min(place + _CALL_CHUNKS, model.chunks)
@@ -252,6 +274,7 @@ class _Run:
                 windows, mean = step(model, order, epoch, place, end, lanes=lanes, threads=team.size)
                 took = time.monotonic() - began
                 team.worked(windows, took)
+                self.release()
                 self.seconds += took
                 if windows:
                     total, weight = total + mean * windows, weight + windows
@@ -265,9 +288,7 @@ class _Run:
                     self._save(now)
                     last_save = time.monotonic()
             loss = total / weight if weight else float("nan")
-        if not all(
-            np.isfinite(model.input[row : row + _ROWS]).all() for row in range(0, len(model.input), _ROWS)
-        ):
+        if not all_finite(model.input):
             raise TrainingError(
                 f"the vectors are no longer finite numbers. Train with a lower learning_rate (now "
                 f"{options.learning_rate:g}; try {options.learning_rate / 4:g})."

@@ -143,6 +143,7 @@ class WordVectors:
             finally:
                 listener.stop()
             self._take(trained, texts.name)
+            del trained  # its table is as large as the vectors
             if target is not None:
                 self.save(target)
                 checkpoint.remove()

@@ -145,8 +145,8 @@ struct RnnTile {
 
 template <class Tile, class P, int NV>
 void forward_panel(const ForwardStep<P>& step, int64_t active, const PanelAt<P>& at) {
-    for_tiles(active, tile_rows(NV), [&](int64_t row, int height) {
-        with_height<Tile, tile_rows(NV)>(height, step, row, at);
+    for_tiles(active, P::rows(NV), [&](int64_t row, int height) {
+        with_height<Tile, P::rows(NV)>(height, step, row, at);
     });
 }
 
@@ -227,8 +227,8 @@ struct ProjectionTile {
 
 template <class P, int NV>
 void projection_panel(const Projection<P>& s, int64_t row, int64_t rows, const PanelAt<P>& at) {
-    for_tiles(rows, tile_rows(NV), [&](int64_t start, int height) {
-        with_height<ProjectionTile<P, NV>, tile_rows(NV)>(height, s, row + start, at);
+    for_tiles(rows, P::rows(NV), [&](int64_t start, int height) {
+        with_height<ProjectionTile<P, NV>, P::rows(NV)>(height, s, row + start, at);
     });
 }
 

@@ -6,6 +6,7 @@
 #define UNROLLED_NOINLINE __declspec(noinline)
 #define UNROLLED_UNROLL
 #define UNROLLED_PREFETCH(address) ((void)0)
+#define UNROLLED_IN_ORDER(value) ((void)0)
 #else
 #define UNROLLED_INLINE inline __attribute__((always_inline))
 #define UNROLLED_NOINLINE __attribute__((noinline))
@@ -15,4 +16,7 @@
 #define UNROLLED_UNROLL _Pragma("GCC unroll 16")
 #endif
 #define UNROLLED_PREFETCH(address) __builtin_prefetch(address)
+// Keeps the compiler from computing far ahead of `value`, which would cost it more registers than there are. For vectors of SSE and
+// AVX.
+#define UNROLLED_IN_ORDER(value) asm volatile("" : "+x"(value))
 #endif

@@ -1,7 +1,8 @@
 // What stands on the right of a product: weights in full precision, as bfloat16, or as int8. Included once per instruction
 // set after product.inc.h.
 //
-// A policy P names the rows that it multiplies (P::Row), the elements of its panels (P::Panel), and forms sums of tiles.
+// A policy P names the rows that it multiplies (P::Row), the elements of its panels (P::Panel) and the height of its tiles,
+// and forms their sums.
 // Reduced panels hold the weights of two neighbouring k side by side: panel[k / 2][vector][lane][k % 2]; a missing last k is
 // zero. NB neighbouring panels may be taken at once, `distance` elements of the panel apart: one row alone has too few sums
 // to keep the processor busy.
@@ -9,6 +10,7 @@
 struct Full {
     using Panel = T;
     using Row = const T*;
+    static constexpr int rows(int nv) { return tile_rows(nv); }
     static int64_t panel_size(int64_t k, int64_t nv) { return k * nv * W; }
 
     template <int MR, int NV, int NB>
@@ -35,6 +37,7 @@ struct Full {
 struct Bfloat16 {
     using Panel = uint16_t;
     using Row = const T*;
+    static constexpr int rows(int nv) { return tile_rows(nv); }
     static int64_t panel_size(int64_t k, int64_t nv) { return ceil_div(k, 2) * 2 * nv * W; }
 
     template <int MR, int NV, int NB>
@@ -76,6 +79,8 @@ struct Int8 {
         const int16_t* values;
         T scale;
     };
+    // Products of pairs need a register more than fused multiply-adds.
+    static constexpr int rows(int nv) { return S::registers >= 32 ? tile_rows(nv) - 2 : nv == 4 ? 2 : nv == 3 ? 3 : 4; }
     static int64_t panel_size(int64_t k, int64_t nv) { return ceil_div(k, 2) * 2 * nv * W; }
 
     template <int MR, int NV, int NB>

@@ -79,7 +79,11 @@ struct Avx2 {
     static UNROLLED_INLINE Pairs load_pairs(const int8_t* p) {
         return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     }
-    static UNROLLED_INLINE I add_products(I sum, Pairs a, Pairs b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+    static UNROLLED_INLINE I add_products(I sum, Pairs a, Pairs b) {
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+        UNROLLED_IN_ORDER(sum);
+        return sum;
+    }
     static UNROLLED_INLINE V to_float(I sum) { return _mm256_cvtepi32_ps(sum); }
     static UNROLLED_INLINE void load_bfloat16_pairs(const uint16_t* p, V& first, V& second) {
         const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

@@ -8,9 +8,11 @@
 namespace unrolled {
 namespace {
 
-// Steps projected at once: enough rows for the product to run at full speed, few enough to stay in the cache.
-int64_t chunk_steps(int64_t rows, int64_t longest) {
-    return std::max<int64_t>(1, std::min<int64_t>(128 / std::max<int64_t>(rows, 1), longest));
+// Steps projected at once: enough rows for the product to run at full speed, few enough to stay in the cache; in a team few
+// enough for those who come late to have their share.
+int64_t chunk_steps(int64_t rows, int64_t longest, int team) {
+    const int64_t tokens = team > 1 ? 24 : 128;
+    return std::max<int64_t>(1, std::min<int64_t>(tokens / std::max<int64_t>(rows, 1), longest));
 }
 
 // Weights in the order in which the scan reads them; panels of T, or reduced with scales.
@@ -175,12 +177,11 @@ void forward(const Forward<T>* directions, int count, int threads, Isa isa, cons
             s.packed_w_ih = packed[d].w_ih;
             s.packed_b_ih = packed[d].b_ih;
             s.scales_ih = packed[d].scales_ih;
-            s.chunk = f.input > 0 ? chunk_steps(group.rows, plan.longest) : 1;
+            s.chunk = f.input > 0 ? chunk_steps(group.rows, plan.longest, team) : 1;
             s.compact = f.xw == nullptr;
             s.xw_distance = s.compact ? row_distance<T>(gh) : gh;
             if (s.compact) s.xw = arena.take<T>(group.rows * s.chunk * s.xw_distance);
             s.state = arena.take<T>(kernels.forward_state(group.rows, hidden));
-            s.members = 1;
             scans.push_back(s);
         }
     }
@@ -202,8 +203,7 @@ void forward(const Forward<T>* directions, int count, int threads, Isa isa, cons
         ScanForward<T>& s = places[static_cast<size_t>(task)];
         if (team > 1) {
             s.team = &teams[static_cast<size_t>(task) % scans.size()];
-            s.member = s.team->join();
-            s.members = s.team->members();
+            s.member = s.team->arrive();
             if (s.member < 0) return;
         }
         kernels.scan_forward(s);

@@ -232,12 +232,12 @@ void projection_panel(const Projection<P>& s, int64_t row, int64_t rows, const P
     });
 }
 
-// The panels of member `member` of `members`, for all rows.
+// All rows times the panels of this thread's share.
 template <class P>
-void project(const ScanForward<T>& s, const Projection<P>& p, int64_t count) {
+void project(const ScanForward<T>& s, const Projection<P>& p, int64_t count, int members) {
     const int64_t block = 96;  // rows that stay in the second-level cache while all panels pass
     const int64_t vectors = ceil_div(p.n, W), panels = ceil_div(vectors, kPanelVectors);
-    const int64_t first = panels * s.member / s.members, last = panels * (s.member + 1) / s.members;
+    const int64_t first = panels * s.member / members, last = panels * (s.member + 1) / members;
     for (int64_t row = 0; row < count; row += block) {
         const int64_t rows = count - row < block ? count - row : block;
         PanelAt<P> at{0, static_cast<const typename P::Panel*>(s.packed_w_ih), 0, s.scales_ih, s.packed_b_ih};
@@ -271,7 +271,8 @@ UNROLLED_INLINE typename P::Row as_row(const T* row, int64_t k, int64_t index, i
 
 // The input projection of `chunk` steps from t on, for all sequences that are still running.
 template <class P>
-void project_chunk(const ScanForward<T>& s, int64_t t, int64_t active, int64_t* xw_first, typename P::Row* rows) {
+void project_chunk(const ScanForward<T>& s, int64_t t, int64_t active, int64_t* xw_first, typename P::Row* rows,
+                   int members) {
     T** c = const_cast<T**>(s.row_pointers);
     int64_t count = 0;
     for (int64_t row = 0; row < active; ++row) {
@@ -284,7 +285,7 @@ void project_chunk(const ScanForward<T>& s, int64_t t, int64_t active, int64_t* 
             c[count] = s.xw + (s.compact ? count : token) * s.xw_distance;
         }
     }
-    project<P>(s, {rows, s.input, gate_count(s.kind) * s.hidden, c}, count);
+    project<P>(s, {rows, s.input, gate_count(s.kind) * s.hidden, c}, count, members);
 }
 
 // The states before the first step.
@@ -306,31 +307,40 @@ void start_states(const ScanForward<T>& s, int64_t distance, T* h, T* h_plain, T
     }
 }
 
-// Members of a team do the same steps, each its own units, and meet after every step.
+// Members of a team share every step: each computes its own units, and they meet at its end.
 template <class P>
 void scan_forward_with(const ScanForward<T>& s) {
     const int64_t hidden = s.hidden;
     const int64_t distance = row_distance<T>(hidden);
     const int64_t size = s.rows * distance;
-    T* h = s.state;
-    T* h_next = h + size;
-    T* c = h_next + size;
+    T* states[2] = {s.state, s.state + size};
+    T* c = states[1] + size;
     T* h_plain = s.h_mask ? c + size : nullptr;
     int64_t* xw_first = reinterpret_cast<int64_t*>(c + 2 * size);
     typename P::Row* rows = static_cast<typename P::Row*>(s.operands);
-    if (s.member == 0) start_states(s, distance, h, h_plain, c, xw_first);
-    if (s.members > 1) team_wait(s.team, s.members);
+    int64_t t = 0;
+    if (s.member == 0) {
+        start_states(s, distance, states[0], h_plain, c, xw_first);
+        if (s.team) s.team->finish(-1, 0, 1);
+    } else {
+        t = s.team->admission(s.member);
+        if (t < 0) return;
+    }
+    ForwardStep<P> step{&s, 0, distance, nullptr, nullptr, h_plain, c, xw_first, s.compact ? 1 : s.token_step, rows};
     const int64_t vectors = ceil_div(hidden, W);
-    const int64_t begin = vectors * s.member / s.members * W, end = vectors * (s.member + 1) / s.members * W;
-    ForwardStep<P> step{&s, 0, distance, h, h_next, h_plain, c, xw_first, s.compact ? 1 : s.token_step, rows};
     int64_t active = s.rows;
-    for (int64_t t = 0; active > 0; ++t) {
+    while (active > 0 && s.length[active - 1] <= t) --active;
+    for (; active > 0; ++t) {
+        const int members = s.team ? s.team->members(t) : 1;
         if (s.input > 0 && t % s.chunk == 0) {
-            project_chunk<P>(s, t, active, xw_first, rows);
-            if (s.members > 1) team_wait(s.team, s.members);
+            project_chunk<P>(s, t, active, xw_first, rows, members);
+            if (s.team) s.team->wait(members);
         }
         step.t = t;
+        step.h = states[t & 1];
+        step.h_next = states[(t + 1) & 1];
         for (int64_t row = 0; row < active; ++row) rows[row] = as_row<P>(step.h + row * distance, hidden, row, s.quantised);
+        const int64_t begin = vectors * s.member / members * W, end = vectors * (s.member + 1) / members * W;
         forward_step<P>(step, active, begin, end);
         for (; active > 0 && s.length[active - 1] == t + 1; --active) {
             const int64_t row = active - 1;
@@ -342,11 +352,9 @@ void scan_forward_with(const ScanForward<T>& s) {
                 if (s.c_n) S::store(s.c_n + to + u, S::load(c + row * distance + u), n);
             }
         }
-        const T* previous = step.h;
-        step.h = step.h_next;
-        step.h_next = const_cast<T*>(previous);
-        if (s.members > 1) team_wait(s.team, s.members);
+        if (s.team) s.team->finish(t, s.member, members);
     }
+    if (s.team && s.member == 0) s.team->close();
 }
 
 // A template, so that nothing reduced is compiled for float64.

@@ -67,8 +67,8 @@ struct ScanForward {
     int16_t* quantised;         // scratch, int8: rows * chunk * (input + 1) or rows * (H + 1) elements, the larger
 
     // A team of threads may share the scan of few sequences: each computes its part of the units.
-    Team* team;                 // null if members is 1
-    int member, members;
+    Team* team;                 // null for a thread alone
+    int member;                 // this thread's number in the team
 };
 
 constexpr int64_t kOperandBytes = 16;  // a row as the widest of the policies in reduced.inc.h holds it

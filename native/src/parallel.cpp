@@ -51,7 +51,7 @@ private:
     void serve() {
         for (;;) {
             // A scan is often followed by another within microseconds, less than it takes to wake a sleeping thread.
-            for (int i = 0; i < 1000 && tickets_.load(std::memory_order_relaxed) == 0; ++i) relax();
+            for (int i = 0; i < 6000 && tickets_.load(std::memory_order_relaxed) == 0; ++i) relax();
             std::unique_lock<std::mutex> lock(mutex_);
             wake_.wait(lock, [this] { return tickets_.load(std::memory_order_relaxed) > 0; });
             tickets_.fetch_sub(1, std::memory_order_relaxed);

@@ -95,7 +95,7 @@ public:
 // Threads worth starting for so many multiply-adds: waking one costs microseconds, and milliseconds if the processor is
 // busy with something else.
 inline int useful_threads(int threads, double multiply_adds) {
-    constexpr double kWorthAThread = 2e6;
+    constexpr double kWorthAThread = 1.5e6;
     return std::max(1, std::min(threads, static_cast<int>(std::min(multiply_adds / kWorthAThread, 1e6))));
 }
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-# Seconds before a turn, so that the threads of the one before have stopped spinning. One call, not timed, then
-# wakes our own.
+# Seconds before a turn, so that the threads of the one before have stopped spinning. A call that is not timed
+# then wakes our own.
 _REST = 0.005
 
 

@@ -4,7 +4,7 @@
 
 Peer: pip install onnx onnxruntime. An LSTM in one direction, as wide outside as inside. ONNX Runtime gets its
 LSTM operator, with one and with two threads, and the faster of the two is taken as its figure; so are ours.
-Each contender is a process of its own that is stopped while the others have their turn. A figure is the median
+Each contender is a process of its own that is stopped while others have their turn. A figure is the median
 over the rounds, in brackets the minimum; a ratio is that of medians. Beside it stands the largest difference
 from ONNX Runtime's answer, which for reduced weights is what they cost in accuracy on weights at random.
 """

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unrolled.cli.help import GroupedOption, HelpCommand
 from unrolled.cli.notes import tell_bad_rows, tell_guesses
-from unrolled.cli.parameters import LABEL_KINDS, reading_options, reading_parameters
+from unrolled.cli.parameters import LABEL_KINDS, reading_options, reading_parameters, weights_parameter
 from unrolled.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from unrolled.data import LabelKind
+    from unrolled.engine import Precision
 
 _HELP = """\
 Measure a model on a labelled file.
@@ -24,6 +28,7 @@ For a number: mean absolute error, root mean squared error, R squared and correl
 
 _EXAMPLES = """\
 unrolled evaluate sentiment/ test.tsv
+unrolled evaluate sentiment/ test.tsv --weights int8
 unrolled evaluate stars/ test.csv --text-column review --label-column 3 --json
 """
 
@@ -31,12 +36,12 @@ _PLOT = "confusion.png"
 _PLOT_LABELS = 60  # a picture of more is hard to read: only if it is asked for
 
 
-def run(model: str, test: str, as_json: bool, plot: str | None, **values: Any) -> None:
+def run(model: str, test: str, as_json: bool, plot: str | None, weights: Precision, **values: Any) -> None:
     """Run the verb; the parameters are those of the command line."""
     from unrolled.data import open_records
     from unrolled.runtime import load
 
-    predictor = load(model)
+    predictor = load(model, weights=weights)
     if plot is not None and predictor.options.task != "single":
         raise click.UsageError("--plot draws the confusion table, which only one label a text has.")
     kind = LABEL_KINDS[predictor.options.task]
@@ -44,6 +49,8 @@ def run(model: str, test: str, as_json: bool, plot: str | None, **values: Any) -
     tell_guesses(reader)
     figures = predictor.evaluate(reader)
     tell_bad_rows(reader)
+    if weights != "float32":
+        _compare(figures, model, test, weights, kind, values)
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False))
     else:
@@ -51,12 +58,37 @@ def run(model: str, test: str, as_json: bool, plot: str | None, **values: Any) -
     _draw(figures, plot, wanted=plot is not None or not as_json)
 
 
+def _compare(
+    figures: dict[str, Any], model: str, test: str, weights: str, kind: LabelKind, values: dict[str, Any]
+) -> None:
+    """Adds what the model reaches with the weights as they were saved, to show what reducing them costs."""
+    figures["weights"] = weights
+    if test == "-":
+        click.echo("standard input is read once: no comparison with float32 weights", err=True)
+        return
+    from unrolled.cli.report import FIGURES
+    from unrolled.data import open_records
+    from unrolled.runtime import load
+
+    again = open_records(test, needs_label=True, label_kind=kind, **reading_options(values))
+    exact = load(model).evaluate(again)
+    figures["float32"] = {name: exact[name] for name in FIGURES if name in exact}
+
+
 def _show(figures: dict[str, Any]) -> None:
     from unrolled.cli.console import console
-    from unrolled.cli.report import show_classes, show_confusion, show_figures, unseen_line
+    from unrolled.cli.report import (
+        figures_line,
+        show_classes,
+        show_confusion,
+        show_figures,
+        unseen_line,
+    )
 
     screen = console()
     show_figures(screen, figures)
+    if "float32" in figures:
+        screen.print(f"{figures['weights']} above; with float32 weights: {figures_line(figures['float32'])}")
     if figures.get("per_class"):
         screen.print()
         show_classes(screen, figures["per_class"])
@@ -104,6 +136,7 @@ command = HelpCommand(
             group="Output",
             help="Picture of the confusion table (.png, .svg, .pdf).",
         ),
+        weights_parameter(),
         *reading_parameters(labels=True),
     ],
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _INPUT = "Reading the files"
 QUOTING = ("auto", "minimal", "none")
+WEIGHTS = ("float32", "bfloat16", "int8")  # engine.PRECISIONS, which costs numpy to import
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 
 
@@ -104,6 +105,18 @@ def given_options(values: Mapping[str, Any], options: type[Options] = Classifier
 
 def _shown_bound(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def weights_parameter() -> click.Option:
+    """How exactly a model computes."""
+    return GroupedOption(
+        ["--weights"],
+        type=click.Choice(WEIGHTS),
+        default="float32",
+        show_default=True,
+        group="Computing",
+        help="Recurrent weights as the engine holds them; less is faster for single texts, and less exact.",
+    )
 
 
 def reading_parameters(*, labels: bool) -> list[click.Option]:

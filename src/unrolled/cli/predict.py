@@ -14,10 +14,11 @@ import click
 
 from unrolled.cli.help import GroupedOption, HelpCommand
 from unrolled.cli.notes import tell_bad_rows, tell_guesses
-from unrolled.cli.parameters import reading_options, reading_parameters
+from unrolled.cli.parameters import reading_options, reading_parameters, weights_parameter
 
 if TYPE_CHECKING:
     from unrolled.data import RecordReader, RowWriter
+    from unrolled.engine import Precision
     from unrolled.runtime import Prediction, Predictor
 
 _QUIET_SECONDS = 2.0
@@ -42,7 +43,13 @@ unrolled predict sentiment/ reviews.csv --text-column review --out answers.csv
 
 
 def run(
-    model: str, inputs: tuple[str, ...], out: str | None, as_json: bool, probabilities: bool, **reading: Any
+    model: str,
+    inputs: tuple[str, ...],
+    out: str | None,
+    as_json: bool,
+    probabilities: bool,
+    weights: Precision,
+    **reading: Any,
 ) -> None:
     """Run the verb; the parameters are those of the command line."""
     if out is not None and as_json:
@@ -54,7 +61,7 @@ def run(
     from unrolled.runtime import load
 
     with _output(out) as writer:
-        predictor = load(model)
+        predictor = load(model, weights=weights)
         if not inputs and sys.stdin.isatty():
             click.echo("type texts, one a line; end with Ctrl-D", err=True)
         show = _shower(predictor, writer, as_json=as_json, probabilities=probabilities)
@@ -202,6 +209,7 @@ command = HelpCommand(
         GroupedOption(
             ["--probabilities"], is_flag=True, group="Output", help="Add the probability of every label."
         ),
+        weights_parameter(),
         *reading_parameters(labels=False),
     ],
 )

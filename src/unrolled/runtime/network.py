@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from unrolled import engine
+from unrolled.errors import OptionError
 from unrolled.options import ClassifierOptions
 from unrolled.runtime import pooling
 from unrolled.runtime.embedding_bag import EmbeddingBag
@@ -31,9 +32,25 @@ class Network:
     Args:
         options: of the model.
         weights: name -> array of one member, named as in :func:`unrolled.runtime.shapes.member_shapes`.
+        precision: of the recurrent weights while the engine computes with them.
+
+    Raises:
+        OptionError: less than float32 for a model without recurrent layers.
     """
 
-    def __init__(self, options: ClassifierOptions, weights: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        options: ClassifierOptions,
+        weights: Mapping[str, np.ndarray],
+        precision: engine.Precision = "float32",
+    ) -> None:
+        if precision not in engine.PRECISIONS:
+            raise OptionError(f"weights must be one of {', '.join(engine.PRECISIONS)}, not {precision!r}.")
+        if precision != "float32" and options.model not in GATES:
+            raise OptionError(
+                f"{precision} is for the weights of recurrent layers, and this model is of the kind "
+                f"{options.model}: leave it out."
+            )
         self._options = options
         self._bag = EmbeddingBag(weights["embedding.weight"])
         encoder = {
@@ -47,7 +64,9 @@ class Network:
             width = (2 if options.bidirectional else 1) * options.hidden
             widest = width * GATES[options.model]
             if engine.available():
-                self._stack = EngineStack(options.model, encoder, options.layers, options.bidirectional)
+                self._stack = EngineStack(
+                    options.model, encoder, options.layers, options.bidirectional, precision
+                )
             else:
                 self._encoder = _recurrent(options, encoder)
         elif options.model == "cnn":

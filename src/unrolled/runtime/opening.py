@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from unrolled.errors import OptionError
 from unrolled.runtime.manifest import MANIFEST_NAME
+
+if TYPE_CHECKING:
+    from unrolled.engine import Precision
 
 _VECTORS = b'"unrolled-vectors"'
 _HEAD_BYTES = 4096
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, weights: Precision = "float32") -> Any:
     """What a folder (or the zip of a model) holds, ready to answer.
 
     Nothing in the files is executed. Sizes are checked before memory is taken, checksums after reading.
+
+    Args:
+        path: of the folder or zip.
+        weights: of a model's recurrent layers, as :class:`unrolled.runtime.Predictor` takes it.
 
     Returns:
         A :class:`unrolled.runtime.Predictor`, or :class:`unrolled.WordVectors` for a folder of word vectors.
@@ -24,14 +32,18 @@ def load(path: str | os.PathLike[str]) -> Any:
         ModelFileError: there is nothing of the kind, or it is damaged, truncated, hostile, or of a newer
             format.
         MissingExtraError: a model's tokenizer needs a package that is not installed.
+        OptionError: reduced weights for something without recurrent layers.
     """
     if holds_vectors(path):
         from unrolled.embed.vectors import WordVectors
 
+        if weights != "float32":
+            raise OptionError(f"{path} holds word vectors, which have no recurrent weights to reduce.")
+
         return WordVectors.load(path)
     from unrolled.runtime.predictor import load as load_model
 
-    return load_model(path)
+    return load_model(path, weights=weights)
 
 
 def holds_vectors(path: str | os.PathLike[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled.engine import Precision
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.options import ClassifierOptions
 from unrolled.runtime.files import SavedModel, load_model
@@ -60,6 +61,9 @@ class Predictor:
     Args:
         model: what :func:`unrolled.runtime.load_model` read or :func:`unrolled.runtime.as_saved_model` put
             together.
+        weights: how exactly the engine holds the recurrent weights, ``"float32"``, ``"bfloat16"`` or
+            ``"int8"``; less is faster for single texts, and costs some accuracy, which ``unrolled evaluate
+            --weights`` measures. The files stay as they are; without the engine it is float32.
 
     Attributes:
         labels: in the order of the columns of :meth:`probabilities`; empty for a regression.
@@ -69,9 +73,10 @@ class Predictor:
     Raises:
         ModelFileError: the tokenizer is damaged or does not fit the embedding table.
         MissingExtraError: the tokenizer needs a package that is not installed.
+        OptionError: reduced weights for a model without recurrent layers.
     """
 
-    def __init__(self, model: SavedModel) -> None:
+    def __init__(self, model: SavedModel, *, weights: Precision = "float32") -> None:
         manifest = model.manifest
         self._model = model
         self.options: ClassifierOptions = manifest.options
@@ -94,6 +99,7 @@ class Predictor:
                     for name, array in model.weights.items()
                     if name.startswith(prefix)
                 },
+                weights,
             )
             for prefix in (f"members.{k}." for k in range(options.members))
         ]
@@ -275,16 +281,21 @@ class Predictor:
             yield Prediction(labels[best], row[best], dict(zip(labels, row, strict=True)))
 
 
-def load(path: str | os.PathLike[str]) -> Predictor:
+def load(path: str | os.PathLike[str], *, weights: Precision = "float32") -> Predictor:
     """A saved model (folder or zip), ready to answer.
 
     Nothing in the files is executed. Sizes are checked before memory is taken, checksums after reading.
 
+    Args:
+        path: of the folder or zip.
+        weights: as :class:`Predictor` takes it.
+
     Raises:
         ModelFileError: there is no model, or it is damaged, truncated, hostile, or of a newer format.
         MissingExtraError: its tokenizer needs a package that is not installed.
+        OptionError: reduced weights for a model without recurrent layers.
     """
-    return Predictor(load_model(path))
+    return Predictor(load_model(path), weights=weights)
 
 
 def _tokenizer(model: SavedModel) -> Tokenizer:

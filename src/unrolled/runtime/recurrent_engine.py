@@ -19,10 +19,16 @@ class EngineStack:
         weights: as :class:`unrolled.runtime.recurrent.RecurrentLayer` takes them.
         layers: number of layers.
         bidirectional: whether there is a backward direction.
+        precision: of the weights, see :func:`unrolled.engine.prepare`.
     """
 
     def __init__(
-        self, kind: str, weights: Mapping[str, np.ndarray], layers: int, bidirectional: bool
+        self,
+        kind: str,
+        weights: Mapping[str, np.ndarray],
+        layers: int,
+        bidirectional: bool,
+        precision: engine.Precision = "float32",
     ) -> None:
         self._kind = _KINDS[kind]
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -36,6 +42,7 @@ class EngineStack:
                     )
                     for end in ends
                 ],
+                precision=precision,
             )
             for layer in range(layers)
         ]

@@ -184,11 +184,11 @@ def compare(arguments: argparse.Namespace, tokens: int) -> dict[str, Any]:
             for name in ("wordsim", "simlex", "analogies")
         )
         print(f"{peer:16}{tokens * arguments.epochs / middle[peer]:12,.0f}{max(rates):12,.0f}  {figures}")
-    for peer in ("gensim", "gensim-iterable", "fasttext"):
-        ratios = [
-            f"{ours} {middle[peer] / middle[ours]:.2f}" for ours in middle if ours.startswith("unrolled")
-        ]
-        if peer in middle:
+    for peer in middle:
+        if not peer.startswith("unrolled"):
+            ratios = (
+                f"{ours} {middle[peer] / middle[ours]:.2f}" for ours in middle if ours.startswith("unrolled")
+            )
             print(f"times as fast as {peer}: {', '.join(ratios)}")
     if {"unrolled", "unrolled-fast"} <= set(middle):
         print(f"repeatable over fast: {middle['unrolled-fast'] / middle['unrolled']:.2f}")

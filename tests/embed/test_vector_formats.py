@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.embed import WordVectors
-from unrolled.embed.opening import read_table, vectors_of
+from unrolled.embed.opening import check_vectors, read_table, vectors_of, vectors_sha256
 from unrolled.embed.subwords import Subwords
 from unrolled.embed.table import VectorTable
 from unrolled.embed.writing import format_of, write_vectors
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, ModelFileError, OptionError
 
 WORDS = ["the", "naïve", "한국어", "a-b", "..."]
 
@@ -257,3 +259,53 @@ def test_a_word_that_comes_twice_keeps_its_first_vector(tmp_path: Path) -> None:
     table = read_table(tmp_path / "v.txt")
     assert table.words == ["a", "b"]
     assert table.vectors.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes in folders")
+def test_a_pipe_is_refused_since_it_can_be_read_only_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # nobody writes: whoever opened it would wait for ever
+    for read in (check_vectors, read_table, vectors_sha256, lambda path: vectors_of(path, {"a": 0})):
+        with pytest.raises(DataError, match="pipe or a device, which cannot be read twice"):
+            read(tmp_path / "pipe")
+
+
+def fasttext_bin(
+    entries: list[tuple[bytes, int]], *, min_n: int, max_n: int, buckets: int = 50, dim: int = 3
+) -> bytes:
+    """A model as fastText writes it: magic, options, dictionary, table (``FastText::saveModel``)."""
+    options = (dim, 5, 5, 1, 5, 1, 1, 2, buckets, min_n, max_n, 100)
+    raw = struct.pack("<2i", 793712314, 12) + struct.pack("<12id", *options, 1e-4)
+    raw += struct.pack("<3i2q", len(entries), len(entries), 0, 100, -1)
+    for word, count in entries:
+        raw += word + b"\0" + struct.pack("<qb", count, 0)
+    rows = len(entries) + buckets
+    table = np.random.default_rng(1).normal(size=(rows, dim)).astype("<f4")
+    return raw + b"\0" + struct.pack("<2q", rows, dim) + table.tobytes()
+
+
+@pytest.mark.parametrize(("min_n", "max_n"), [(0, 3), (-2, 3), (5, 2), (3, 0), (1, 3)])
+def test_fasttext_models_of_any_ngram_sizes_can_be_saved(tmp_path: Path, min_n: int, max_n: int) -> None:
+    file = tmp_path / "m.bin"
+    file.write_bytes(fasttext_bin([(b"dog", 5), (b"cats", 3)], min_n=min_n, max_n=max_n))
+    vectors = WordVectors.load(file)
+    vectors.save(tmp_path / "saved")
+    again = WordVectors.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.vectors, vectors.vectors)
+    own = np.random.default_rng(1).normal(size=(52, 3)).astype(np.float32)
+    if max_n < max(min_n, 1):
+        assert again.table.subwords is None
+        np.testing.assert_array_equal(again.vectors, own[:2])
+    else:
+        assert again.table.subwords == Subwords(1, 3, 50)
+        np.testing.assert_array_equal(again.vector("dogs"), vectors.vector("dogs"))
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "m.bin"
+    file.write_bytes(fasttext_bin([(b"dog", 5), (b"cats", 3)], min_n=3, max_n=200))
+    with pytest.raises(ModelFileError, match=r"n-grams contradict each other. Such vectors cannot be saved"):
+        WordVectors.load(file).save(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    file.write_bytes(fasttext_bin([(b"dog", 5), (b"cats", -3)], min_n=3, max_n=4))
+    with pytest.raises(DataError, match=r"m.bin: a word is said to occur -3 times"):
+        read_table(file)

@@ -17,6 +17,7 @@ _DICTIONARY = struct.Struct("<3i2q")
 _ENTRY = struct.Struct("<qb")
 _MATRIX = struct.Struct("<2q")
 _LONGEST_WORD = 1 << 16
+_MOST_COUNT = 1 << 62
 _WORDS = 1 << 14
 _SENTENCE_END = "</s>"
 
@@ -55,6 +56,8 @@ def read_fasttext(path: Path) -> tuple[list[str], np.ndarray, np.ndarray, Subwor
         word = reader.word()
         count, kind = reader.unpack(_ENTRY)
         if kind == 0 and place < words_count:
+            if not 0 <= count < _MOST_COUNT:
+                raise DataError(f"a word is said to occur {count} times: it is damaged", source=path)
             words.append(word)
             counts[place] = count
     if len(words) != words_count:
@@ -70,7 +73,8 @@ def read_fasttext(path: Path) -> tuple[list[str], np.ndarray, np.ndarray, Subwor
             f"the file claims a table of {rows} x {width}, more than it holds: it is truncated", source=path
         )
     table = np.ndarray((rows, width), dtype="<f4", buffer=raw, offset=reader.at)
-    if max_n <= 0 or grams == 0:
+    min_n = max(min_n, 1)  # fastText begins at one character, whatever the option says
+    if max_n < min_n or grams == 0:
         return words, counts, np.array(table[:words_count], dtype=np.float32), None, None
     subwords = Subwords(min_n, max_n, buckets)
     ngrams = np.array(table[words_count:], dtype=np.float32)

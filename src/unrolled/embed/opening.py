@@ -90,11 +90,12 @@ def check_vectors(path: str | Path) -> None:
     """Refuse a path that cannot hold vectors, before time is spent.
 
     Raises:
-        DataError: there is no such file, or a folder without vectors.
+        DataError: there is no such file, a folder without vectors, or a pipe.
     """
     place = Path(path)
     if not place.exists():
         raise DataError("there is no such file of word vectors: check the path", source=path)
+    _refuse_pipes(place)
     if place.is_dir() and not is_vector_folder(place):
         raise DataError(
             "is a folder without word vectors: give one that 'unrolled vectors train' wrote, or a file",
@@ -109,6 +110,7 @@ def vectors_sha256(path: str | Path) -> str:
         DataError: it cannot be read.
     """
     place = Path(path)
+    _refuse_pipes(place)
     digest = hashlib.sha256()
     try:
         with (place / MANIFEST_NAME if place.is_dir() else place).open("rb") as file:
@@ -119,13 +121,23 @@ def vectors_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def _refuse_pipes(path: Path) -> None:
+    """Vectors are read more than once: first for their format, and for their checksum."""
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise DataError(
+            "is a pipe or a device, which cannot be read twice: save the vectors to a file and give its name",
+            source=path,
+        )
+
+
 def _kind(path: Path) -> str:
+    _refuse_pipes(path)
     try:
         with path.open("rb") as file:
             head = file.read(9)
         if is_fasttext(path):
             return "fasttext"
-    except OSError:  # missing, a pipe, no rights: the reader of text says what is wrong
+    except OSError:  # missing, no rights: the reader of text says what is wrong
         return "plain"
     return "safetensors" if head[8:] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32 else "plain"
 

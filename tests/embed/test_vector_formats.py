@@ -309,3 +309,68 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     file.write_bytes(fasttext_bin([(b"dog", 5), (b"cats", -3)], min_n=3, max_n=4))
     with pytest.raises(DataError, match=r"m.bin: a word is said to occur -3 times"):
         read_table(file)
+
+
+def test_fasttext_words_that_are_not_utf8_stay_apart(tmp_path: Path) -> None:
+    file = tmp_path / "m.bin"
+    words = [b"dog", b"\xff", b"\xfe\x80\x80\x80\x80\x80a", b"dog", b"\x80b"]
+    file.write_bytes(fasttext_bin([(word, 9) for word in words], min_n=1, max_n=3))
+    found = read_table(file)
+    assert found.words == ["dog", r"\xff", r"\xfe\x80\x80\x80\x80\x80a", r"\x80b"]
+    assert found.vectors.shape == (4, 3)
+    table = np.random.default_rng(1).normal(size=(55, 3)).astype(np.float32)
+    for row, word in ((0, words[0]), (1, words[1]), (2, words[2]), (4, words[4])):
+        rows = [row, *(5 + bucket for bucket in ngram_buckets(word, 1, 3, 50))]
+        place = found.words.index(word.decode("utf-8", "backslashreplace"))
+        np.testing.assert_allclose(found.vectors[place], table[rows].mean(axis=0), atol=1e-6)
+
+
+def ngram_buckets(word: bytes, min_n: int, max_n: int, buckets: int) -> list[int]:
+    """``Dictionary::computeSubwords`` of fastText, byte by byte."""
+    marked, found = b"<" + word + b">", []
+    for start in range(len(marked)):
+        if marked[start] & 0xC0 == 0x80:
+            continue
+        gram, end, size = b"", start, 1
+        while end < len(marked) and size <= max_n:
+            gram += marked[end : end + 1]
+            end += 1
+            while end < len(marked) and marked[end] & 0xC0 == 0x80:
+                gram += marked[end : end + 1]
+                end += 1
+            if size >= min_n and not (size == 1 and (start == 0 or end == len(marked))):
+                hashed = 2166136261
+                for byte in gram:
+                    signed = byte - 256 if byte > 127 else byte
+                    hashed = ((hashed ^ (signed & 0xFFFFFFFF)) * 16777619) & 0xFFFFFFFF
+                found.append(hashed % buckets)
+            size += 1
+    return found
+
+
+def safetensors_bytes(words: bytes, vectors: np.ndarray) -> bytes:
+    """A file as ``convert`` writes it, with any bytes for the list of words."""
+    size = vectors.size * 4
+    header = json.dumps(
+        {
+            "vectors": {"dtype": "F32", "shape": list(vectors.shape), "data_offsets": [0, size]},
+            "words": {"dtype": "U8", "shape": [len(words)], "data_offsets": [size, size + len(words)]},
+        }
+    ).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + vectors.astype("<f4").tobytes() + words
+
+
+def test_words_of_safetensors(tmp_path: Path) -> None:
+    file = tmp_path / "v.safetensors"
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    file.write_bytes(safetensors_bytes(b'["a", "b", "a"]', vectors))
+    found = read_table(file)
+    assert found.words == ["a", "b"]
+    assert found.vectors.tolist() == [[0, 1], [2, 3]]
+    file.write_bytes(safetensors_bytes(b'["a", "b"]', vectors))
+    with pytest.raises(DataError, match=r"v\.safetensors: holds 2 words, but 3 vectors"):
+        read_table(file)
+    file.write_bytes(safetensors_bytes(b"[" * 200_000, vectors))
+    with pytest.raises(DataError, match=r"v\.safetensors: not word vectors in safetensors"):
+        read_table(file)

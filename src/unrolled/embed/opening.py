@@ -13,6 +13,7 @@ import numpy as np
 from unrolled.embed.fasttext_bin import is_fasttext, read_fasttext
 from unrolled.embed.reading import VectorFile
 from unrolled.embed.saved import MANIFEST_NAME, is_vector_folder, load_vectors
+from unrolled.embed.subwords import Subwords
 from unrolled.embed.table import VectorTable
 from unrolled.errors import DataError
 from unrolled.storage import tensors
@@ -33,7 +34,7 @@ def read_table(path: str | Path) -> VectorTable:
     kind = _kind(place)
     if kind == "fasttext":
         words, counts, vectors, subwords, ngrams = _guarded(place, read_fasttext)
-        return VectorTable(words, vectors, counts, subwords, ngrams)
+        return _of_different(place, words, vectors, counts, subwords, ngrams)
     if kind == "safetensors":
         return _read_safetensors(place)
     file = VectorFile(place)
@@ -142,6 +143,27 @@ def _kind(path: Path) -> str:
     return "safetensors" if head[8:] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32 else "plain"
 
 
+def _of_different(
+    path: Path,
+    words: list[str],
+    vectors: np.ndarray,
+    counts: np.ndarray | None = None,
+    subwords: Subwords | None = None,
+    ngrams: np.ndarray | None = None,
+) -> VectorTable:
+    """A table in which of a word that comes twice the first counts."""
+    if len(words) != len(vectors):
+        raise DataError(f"holds {len(words)} words, but {len(vectors)} vectors", source=path)
+    first: dict[str, int] = {}
+    for row, word in enumerate(words):
+        first.setdefault(word, row)
+    if len(first) < len(words):
+        rows = np.fromiter(first.values(), dtype=np.int64, count=len(first))
+        vectors = vectors[rows]
+        counts = None if counts is None else counts[rows]
+    return VectorTable(list(first), vectors, counts, subwords, ngrams)
+
+
 def _guarded(path: Path, read: Any) -> Any:
     try:
         return read(path)
@@ -171,8 +193,8 @@ def _read_safetensors(path: Path) -> VectorTable:
         vectors = np.array(found["vectors"])
         if not np.isfinite(vectors).all():
             raise tensors.TensorFileError("'vectors' holds values that are not finite")
-        return VectorTable(words, vectors)
-    except (tensors.TensorFileError, ValueError) as error:
+        return _of_different(path, words, vectors)
+    except (tensors.TensorFileError, ValueError, RecursionError) as error:
         raise DataError(
             f"not word vectors in safetensors: {error}; expected what 'unrolled vectors convert' writes",
             source=path,

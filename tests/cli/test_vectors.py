@@ -104,6 +104,21 @@ def test_conversion_there_and_back(run: Run, vectors: Path, tmp_path: Path) -> N
     assert (tmp_path / "x.dat").exists() is False
 
 
+def test_conversion_replaces_vectors_only_when_told(run: Run, vectors: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.txt").write_text("a 1 2\nb 3 4\n")
+    assert run("vectors", "convert", vectors, tmp_path / "kept").code == 0
+    before = (tmp_path / "kept" / "model.json").read_bytes()
+    refused = run("vectors", "convert", tmp_path / "two.txt", tmp_path / "kept")
+    assert refused.code == 1
+    assert (
+        "holds vectors already. Give another folder, or replace the vectors (--overwrite)" in refused.message
+    )
+    assert (tmp_path / "kept" / "model.json").read_bytes() == before
+    replaced = run("vectors", "convert", tmp_path / "two.txt", tmp_path / "kept", "--overwrite")
+    assert replaced.code == 0, replaced.err
+    assert json.loads(run("info", tmp_path / "kept", "--json").out)["words"] == 2
+
+
 def test_a_map(run: Run, vectors: Path, tmp_path: Path) -> None:
     result = run("vectors", "map", vectors, "--out", tmp_path / "map.html", "--around", "dog", "--words", "5")
     assert result.code == 0, result.err

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.embed import WordVectors
+from unrolled.embed.map import write_map
 from unrolled.embed.opening import check_vectors, read_table, vectors_of, vectors_sha256
 from unrolled.embed.subwords import Subwords
 from unrolled.embed.table import VectorTable
@@ -374,3 +375,37 @@ def test_words_of_safetensors(tmp_path: Path) -> None:
     file.write_bytes(safetensors_bytes(b"[" * 200_000, vectors))
     with pytest.raises(DataError, match=r"v\.safetensors: not word vectors in safetensors"):
         read_table(file)
+
+
+def test_packed_binaries_are_to_be_unpacked_first(tmp_path: Path) -> None:
+    model = fasttext_bin([(b"dog", 5), (b"cats", 3)], min_n=3, max_n=4)
+    listed = safetensors_bytes(b'["a"]', np.ones((1, 2)))
+    for name, content in (("m.bin.gz", model), ("v.safetensors.gz", listed)):
+        (tmp_path / name).write_bytes(gzip.compress(content))
+        with pytest.raises(DataError, match=rf"{name}: fastText .* unpack the file first"):
+            read_table(tmp_path / name)
+    for name, wanted in (("v.safetensors.gz", None), ("v.gz", "safetensors")):
+        with pytest.raises(OptionError, match=r"Give a name without \.gz"):
+            format_of(tmp_path / name, wanted)
+
+
+@pytest.mark.parametrize("header", ["", "2 2\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path: Path, header: str, packed: bool) -> None:
+    content = f"{header}a 1 2\nb 3 4\n".encode("utf-8-sig")
+    (tmp_path / "v").write_bytes(gzip.compress(content) if packed else content)
+    table = read_table(tmp_path / "v")
+    assert table.words == ["a", "b"]
+    assert table.vectors.tolist() == [[1, 2], [3, 4]]
+    assert vectors_of(tmp_path / "v", {"a": 0})[1]["a"].tolist() == [1, 2]
+
+
+def test_targets_that_cannot_be_files_are_named(tmp_path: Path) -> None:
+    table = some_table()
+    for target in (Path(), Path("/"), tmp_path):
+        with pytest.raises(DataError, match="is a folder: give the name of a file"):
+            write_vectors(target, table.words, table.vectors, format="text")
+        with pytest.raises(DataError, match="is a folder: give the name of a file"):
+            write_map(table, target)
+    with pytest.raises(DataError, match=r"there is no folder '.*nodir', make it or check the path"):
+        write_vectors(tmp_path / "nodir" / "x.txt", table.words, table.vectors)

@@ -11,7 +11,8 @@ from unrolled.cli.help import GroupedOption, HelpCommand
 from unrolled.cli.parameters import Bounded
 
 _VECTORS = """\
-VECTORS is a folder of 'unrolled vectors train', or a file of word2vec, fastText or GloVe (also .gz).
+VECTORS is a folder of 'unrolled vectors train', or a file: word2vec text or binary, fastText .vec, GloVe text
+(these also as .gz), fastText .bin or safetensors.
 """
 
 _SIMILAR = f"""\

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.embed.fasttext_bin import is_fasttext, read_fasttext
-from unrolled.embed.reading import VectorFile
+from unrolled.embed.reading import VectorFile, holds_safetensors
 from unrolled.embed.saved import MANIFEST_NAME, is_vector_folder, load_vectors
 from unrolled.embed.subwords import Subwords
 from unrolled.embed.table import VectorTable
@@ -140,7 +140,7 @@ def _kind(path: Path) -> str:
             return "fasttext"
     except OSError:  # missing, no rights: the reader of text says what is wrong
         return "plain"
-    return "safetensors" if head[8:] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32 else "plain"
+    return "safetensors" if holds_safetensors(head) else "plain"
 
 
 def _of_different(

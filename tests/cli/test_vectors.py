@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -76,6 +78,20 @@ def test_questions(run: Run, vectors: Path) -> None:
     assert json.loads(run("info", vectors, "--json").out)["options"]["epochs"] == 10
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo terminals")
+def test_words_send_no_commands_to_a_terminal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("a 1 2\n\x1b]0;owned\x07é 1 2\n", encoding="utf-8")
+    arguments = ["vectors", "similar", str(tmp_path / "v.txt"), "a"]
+    assert run(*arguments).out == "1.0000  \x1b]0;owned\x07é\n"
+    reader, terminal = os.openpty()
+    try:
+        subprocess.run(command_line(arguments), stdout=terminal, check=True, env=environment())
+        assert os.read(reader, 1000).decode() == "1.0000  \ufffd]0;owned\ufffdé\r\n"
+    finally:
+        os.close(terminal)
+        os.close(reader)
+
+
 def test_evaluation(run: Run, vectors: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.tsv").write_text("dog\tcat\t9\ndog\tred\t1\nred\tblue\t8\nzebra\tcat\t5\n")
     (tmp_path / "analogies.txt").write_text(": all\ndog cat dog horse\n")
@@ -142,7 +158,12 @@ def test_a_map(run: Run, vectors: Path, tmp_path: Path) -> None:
         (("train", "{t}", "--out", "new", "--dim", "0"), "0 does not lie between 1 and 8192"),
         (("train", "{t}", "--out", "new", "--model", "glove"), "'glove' is not one of"),
         (("trian", "{t}"), "No such command 'trian'"),
-        (("map", "{v}", "--out", "no/such/folder/map.html"), "cannot be written"),
+        (("map", "{v}", "--out", "no/such/folder/map.html"), "cannot be written: there is no folder"),
+        (("map", "{v}", "--out", "."), "is a folder: give the name of a file"),
+        (("convert", "{v}", "nodir/x.txt"), "cannot be written: there is no folder 'nodir'"),
+        (("convert", "{v}", "/", "--to", "text"), "is a folder: give the name of a file"),
+        (("convert", "{v}", "x.safetensors.gz"), "Give a name without .gz"),
+        (("train", "{t}", "--out", "new", "--max-words", "1"), "raise --max-words"),
     ],
 )
 def test_mistakes_are_one_line(

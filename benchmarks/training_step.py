@@ -28,6 +28,7 @@ from peer_step import Batch, Model, Text, Trainer, accuracy
 from torch import Tensor
 
 from unrolled.data import open_records
+from unrolled.models import TextClassifier
 from unrolled.options import ClassifierOptions
 from unrolled.train.corpus import Corpus, Part, build_corpus
 from unrolled.train.distributed import Ranks
@@ -98,7 +99,13 @@ class Ours:
     def __init__(self, corpus: Corpus, options: ClassifierOptions) -> None:
         objective = Objective(options, corpus.train.targets, len(corpus.labels))
         seed = member_seed(options.seed, 0)
-        self.learner = Learner(options, corpus.table_rows, objective, seed=seed, ranks=Ranks())
+        self.learner = Learner(
+            options,
+            lambda: TextClassifier(options, corpus.table_rows, objective.outputs),
+            objective,
+            seed=seed,
+            ranks=Ranks(),
+        )
         self.corpus = corpus
 
     def step(self, indices: np.ndarray, rate: float) -> None:

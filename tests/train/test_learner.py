@@ -12,7 +12,8 @@ from toy_training import order_pairs, records, small
 
 from unrolled.layers.layout import Layout
 from unrolled.models import EncodedBatch, TextClassifier
-from unrolled.train.corpus import build_corpus
+from unrolled.options import ClassifierOptions
+from unrolled.train.corpus import Corpus, build_corpus
 from unrolled.train.distributed import Ranks
 from unrolled.train.learner import TABLE, Learner
 from unrolled.train.objective import Objective
@@ -21,12 +22,18 @@ from unrolled.train.parameters import FlatParameters
 NO_DROPOUT = {"embed_dropout": 0.0, "word_dropout": 0.0, "ngram_dropout": 0.0, "dropout": 0.0}
 
 
+def learner_of(options: ClassifierOptions, corpus: Corpus, seed: int) -> Learner:
+    def build() -> TextClassifier:
+        return TextClassifier(options, corpus.table_rows, 2)
+
+    return Learner(options, build, Objective(options, corpus.train.targets, 2), seed=seed, ranks=Ranks())
+
+
 @pytest.mark.parametrize("clip", [0.05, 0.0])
 def test_steps_equal_plain_torch_with_sparse_adam_and_adamw(tmp_path: Path, clip: float) -> None:
     options = small(**NO_DROPOUT, clip_norm=clip, weight_decay=0.1)
     corpus = build_corpus(options, records(order_pairs(60, 1)), None, tmp_path)
-    objective = Objective(options, corpus.train.targets, 2)
-    learner = Learner(options, corpus.table_rows, objective, seed=3, ranks=Ranks())
+    learner = learner_of(options, corpus, seed=3)
     plain = TextClassifier(options, corpus.table_rows, 2)
     plain.load_state_dict(learner.weights())
     dense = [parameter for name, parameter in plain.named_parameters() if name != TABLE]
@@ -79,9 +86,7 @@ def test_scores_do_not_depend_on_how_texts_are_batched(
 ) -> None:
     options = small()
     corpus = build_corpus(options, records([*order_pairs(50, 1), ("", "wet")]), None, tmp_path)
-    learner = Learner(
-        options, corpus.table_rows, Objective(options, corpus.train.targets, 2), seed=1, ranks=Ranks()
-    )
+    learner = learner_of(options, corpus, seed=1)
     whole = learner.logits(learner.weights(), corpus.train)
     monkeypatch.setattr("unrolled.train.learner._EVALUATION_TOKENS", 7)
     np.testing.assert_allclose(learner.logits(learner.weights(), corpus.train), whole, atol=1e-5)

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from unrolled.data.records import Record
+from unrolled.layers.layout import Layout
+from unrolled.models import EncodedBatch
 from unrolled.options import ClassifierOptions
 from unrolled.runtime.shapes import has_wide_part
 from unrolled.text.batch import gather_positions
@@ -62,6 +65,20 @@ class EncodedTexts:
 
 
 @dataclass(frozen=True)
+class TextInput:
+    """Some texts on their way to the model, with the arrays of :meth:`EncodedTexts.batch`."""
+
+    rows: np.ndarray
+    counts: np.ndarray
+    lengths: np.ndarray
+
+    def encoded(self, numbers: np.ndarray) -> EncodedBatch:
+        """The input of the model, with ``numbers`` in place of the rows."""
+        starts = np.cumsum(self.counts) - self.counts
+        return EncodedBatch(torch.from_numpy(numbers), torch.from_numpy(starts), Layout(self.lengths))
+
+
+@dataclass(frozen=True)
 class Part:
     """Train or dev: which texts of the encoded ones, and their targets.
 
@@ -90,6 +107,14 @@ class Part:
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Texts of this part, as :meth:`EncodedTexts.batch` gives them."""
         return self.texts.batch(self.rows[indices])
+
+    def input(self, indices: np.ndarray) -> TextInput:
+        """Texts of this part for the model."""
+        return TextInput(*self.batch(indices))
+
+    def places(self, indices: np.ndarray) -> np.ndarray:
+        """Where the texts' answers stand: there is one a text."""
+        return indices
 
 
 @dataclass(frozen=True)

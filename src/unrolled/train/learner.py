@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unrolled import engine
 from unrolled.errors import TrainingError
-from unrolled.layers.layout import Layout
-from unrolled.models import EncodedBatch, TextClassifier
-from unrolled.options import ClassifierOptions
 from unrolled.train.average import WeightAverage
-from unrolled.train.corpus import Part
 from unrolled.train.distributed import Ranks
-from unrolled.train.objective import Objective
 from unrolled.train.optimizer import AdamW, RowAdam, clip_scale
 from unrolled.train.parameters import FlatParameters
+from unrolled.train.task import Goal, LearningOptions, Part
 
 TABLE = "embedding.weight"
 _EVALUATION_TOKENS = 16_384
@@ -44,33 +40,35 @@ class Learner:
     a training that was interrupted continues with the same ones.
 
     Args:
-        options: of the model and its training.
-        table_rows: rows of the embedding table.
+        options: of the training.
+        build: makes the model, whose table is its parameter :data:`TABLE`.
         objective: the loss.
         seed: of this member.
         ranks: the processes that train together.
         vectors: initial ``(table_rows, dim)`` and a mask ``(table_rows,)`` of the rows that it gives, or
             ``None``.
+        freeze: keep the given vectors as they are.
     """
 
     def __init__(
         self,
-        options: ClassifierOptions,
-        table_rows: int,
-        objective: Objective,
+        options: LearningOptions,
+        build: Callable[[], nn.Module],
+        objective: Goal,
         *,
         seed: int,
         ranks: Ranks,
         vectors: tuple[Tensor, Tensor] | None = None,
+        freeze: bool = False,
     ) -> None:
         _seed(_mixed(seed))
-        self.model = TextClassifier(options, table_rows, objective.outputs)
-        self._table = self.model.embedding.weight.requires_grad_(False).data
+        self.model = build()
+        self._table = self.model.get_parameter(TABLE).requires_grad_(False).data
         self._frozen: Tensor | None = None
         if vectors is not None:
             given, where = vectors
             self._table[where] = given[where]
-            self._frozen = where if options.freeze_vectors else None
+            self._frozen = where if freeze else None
         dense = {name: parameter for name, parameter in self.model.named_parameters() if name != TABLE}
         self._flat = FlatParameters(dense)
         self._dense_adam = AdamW(self._flat.values, weight_decay=options.weight_decay)
@@ -99,27 +97,27 @@ class Learner:
         """
         ranks = self._ranks
         mine = indices[ranks.rank :: ranks.size]
-        rows, counts, lengths = part.batch(mine)
+        batch = part.input(mine)
+        rows = batch.rows
         if ranks.size == 1:
             touched, numbers = engine.number_rows(rows, len(self._table))
         else:
-            touched = np.unique(part.batch(indices)[0])
+            touched = np.unique(part.input(indices).rows)
             numbers = np.searchsorted(touched, rows).astype(np.int32)
         touched_rows = torch.from_numpy(touched)
         weights = torch.from_numpy(engine.gather(self._table.numpy(), touched))
         if self._average is not None:
             self._average.before_step(touched_rows, weights)
         leaf = weights.detach().requires_grad_()
-        targets = self._objective.numbers(part.targets.select(indices))
-        weight = self._objective.weight(targets)
+        weight = self._objective.weight(self._objective.numbers(part.targets.select(indices)))
         self._flat.gradient.zero_()
         _seed(_mixed(self._seed, self.steps + 1, ranks.rank))
         self.model.train()
         report = torch.zeros(2, dtype=torch.float64)
         gradient: Tensor | None = None
         if len(mine):
-            logits = self.model(_encoded(numbers, counts, lengths), rows=leaf)
-            loss = self._objective.total(logits, targets[ranks.rank :: ranks.size])
+            targets = self._objective.numbers(part.targets.select(mine))
+            loss = self._objective.loss(self.model, batch.encoded(numbers), leaf, targets)
             torch.autograd.backward(loss / weight)
             report[0] = loss.detach()
             gradient = leaf.grad
@@ -150,15 +148,18 @@ class Learner:
 
     @torch.no_grad()
     def logits(self, weights: Mapping[str, Tensor], part: Part) -> np.ndarray:
-        """Scores of all texts of a part under given weights: ``(texts, outputs)`` float32."""
+        """Scores of all texts, or tokens, of a part under given weights: ``(n, outputs)`` float32."""
         self.model.eval()
         ranks = self._ranks
-        output = torch.zeros(len(part), self._objective.outputs)
+        output = torch.zeros(len(part.targets), self._objective.outputs)
         order = np.argsort(part.lengths, kind="stable")
         for start, stop in _evaluation_batches(part.lengths[order])[ranks.rank :: ranks.size]:
             chosen = order[start:stop]
-            batch = _encoded(*part.batch(chosen))
-            output[torch.from_numpy(chosen)] = torch.func.functional_call(self.model, dict(weights), (batch,))
+            batch = part.input(chosen)
+            places = torch.from_numpy(part.places(chosen))
+            output[places] = torch.func.functional_call(
+                self.model, dict(weights), (batch.encoded(batch.rows),)
+            )
         ranks.add_up(output)
         result: np.ndarray = output.numpy()
         return result
@@ -205,11 +206,6 @@ def _seed(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
 
 
-def _encoded(numbers: np.ndarray, counts: np.ndarray, lengths: np.ndarray) -> EncodedBatch:
-    starts = np.cumsum(counts) - counts
-    return EncodedBatch(torch.from_numpy(numbers), torch.from_numpy(starts), Layout(lengths))
-
-
 def _evaluation_batches(lengths: np.ndarray) -> list[tuple[int, int]]:
     """Runs of neighbours in an ascending order of lengths, bounded in texts and tokens."""
     spans, start, tokens = [], 0, 0
@@ -225,7 +221,7 @@ def _evaluation_batches(lengths: np.ndarray) -> list[tuple[int, int]]:
     return spans
 
 
-def _not_finite(step: int, loss: float, options: ClassifierOptions) -> str:
+def _not_finite(step: int, loss: float, options: LearningOptions) -> str:
     what = "the gradient" if math.isfinite(loss) else "the loss"
     clip = (
         f"clip_norm 1 (now {options.clip_norm:g})"

@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.options import ClassifierOptions
 from unrolled.text.bucketing import length_batches
-from unrolled.train.corpus import Corpus
 from unrolled.train.learner import TABLE, Learner
 from unrolled.train.log import Epoch, TrainingLog
-from unrolled.train.objective import Objective
 from unrolled.train.progress import Progress
 from unrolled.train.schedule import learning_rate
+from unrolled.train.task import Data, Goal, LearningOptions
 
 #: Most tokens a step, whatever the batch size: bounds the memory that long texts take.
 STEP_TOKENS = 16_384
@@ -86,9 +84,9 @@ class Surroundings:
         stop_asked: whether this process was asked to stop.
     """
 
-    corpus: Corpus
-    options: ClassifierOptions
-    objective: Objective
+    corpus: Data
+    options: LearningOptions
+    objective: Goal
     log: TrainingLog
     progress: Progress
     clock: Clock
@@ -104,11 +102,11 @@ def member_seed(seed: int, member: int) -> int:
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
 
 
-def epoch_batches(corpus: Corpus, options: ClassifierOptions, member: int, epoch: int) -> list[np.ndarray]:
+def epoch_batches(corpus: Data, options: LearningOptions, member: int, epoch: int) -> list[np.ndarray]:
     """The batches of one epoch, each an array of training texts: the same for the same arguments."""
     return length_batches(
         corpus.train.lengths,
-        max_tokens=max(STEP_TOKENS, options.max_length),
+        max_tokens=max(STEP_TOKENS, int(corpus.train.lengths.max(initial=1))),
         max_batch=options.batch_size,
         seed=member_seed(options.seed, member),
         epoch=epoch,
@@ -175,10 +173,7 @@ def _judge(
     dev = around.corpus.dev
     weights = learner.weights()
     logits = learner.logits(weights, dev)
-    numbers = around.objective.numbers(dev.targets)
-    total = around.objective.total(torch.from_numpy(logits), numbers, smoothing=False)
-    loss = float(total) / max(around.objective.weight(numbers), 1e-12)
-    score = around.objective.score(logits, dev.targets)
+    loss, score = around.objective.judge(weights, logits, dev.targets)
     # Small dev sets give equal scores often; the loss then tells which weights are surer of the right
     # answers.
     better = course.best_score is None or (score, -loss) > (course.best_score, -course.best_loss)

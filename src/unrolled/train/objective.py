@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unrolled.models import EncodedBatch
 from unrolled.options import ClassifierOptions
 from unrolled.runtime import metrics
 from unrolled.train.targets import UNSEEN, Targets
@@ -77,6 +79,24 @@ class Objective:
         return F.cross_entropy(
             logits, numbers, self._weights, reduction="sum", label_smoothing=spread, ignore_index=UNSEEN
         )
+
+    def loss(self, model: nn.Module, batch: EncodedBatch, rows: Tensor, numbers: Tensor) -> Tensor:
+        """:meth:`total` of what a model says, with ``rows`` in place of its embedding table."""
+        return self.total(model(batch, rows=rows), numbers)
+
+    def judge(
+        self, weights: Mapping[str, Tensor], logits: np.ndarray, targets: Targets
+    ) -> tuple[float, float]:
+        """Mean loss, without smoothing, and score of a part.
+
+        Args:
+            weights: of the model; not looked at.
+            logits: ``(rows, outputs)``.
+            targets: theirs.
+        """
+        numbers = self.numbers(targets)
+        total = float(self.total(torch.from_numpy(logits), numbers, smoothing=False))
+        return total / max(self.weight(numbers), 1e-12), self.score(logits, targets)
 
     def weight(self, numbers: Tensor) -> float:
         """What the texts of a batch weigh together."""

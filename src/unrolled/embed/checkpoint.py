@@ -49,9 +49,20 @@ class VectorCheckpoint:
         """The text as numbers."""
         return self.folder / "corpus.ids"
 
+    @property
+    def new_corpus(self) -> Path:
+        """Where the text is written as numbers until :meth:`begin` takes it."""
+        return self.folder / "new-corpus.ids"
+
     def begin(self, counted: Counted, options: Mapping[str, Any]) -> None:
-        """Keep the vocabulary of a new training, and the state in which nothing is trained yet."""
+        """Keep text and vocabulary of a new training, and the state in which nothing is trained yet.
+
+        A state that was there is thrown away only now.
+        """
         content = dataclasses.asdict(counted) | {"counts": counted.counts.tolist()}
+        self._count = 0
+        (self.folder / _STATE).unlink(missing_ok=True)
+        self.new_corpus.replace(self.corpus)
         self._write(_VOCABULARY, content)
         self._commit({"options": dict(options), "epoch": 0, "place": 0, "seconds": 0.0}, None)
 

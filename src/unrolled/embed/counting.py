@@ -79,8 +79,23 @@ def count_words(
         most_types: different words in memory.
 
     Raises:
-        DataError: text that cannot be read, or fewer than two words that occur often enough.
+        DataError: text that cannot be read, or fewer than two words that occur often enough. ``file`` is
+            then gone.
     """
+    try:
+        return _count(texts, options, file, tell, most_types)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _count(
+    texts: Texts,
+    options: VectorOptions,
+    file: Path,
+    tell: Callable[[int], None] | None,
+    most_types: int,
+) -> Counted:
     numbers = itertools.count(1)
     known: defaultdict[str, int] = defaultdict(numbers.__next__)
     known[_LINE_END] = 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.data.encoding import by_mark, canonical, decoded, without_mark
-from unrolled.data.sources import ByteSource
+from unrolled.data.sources import ByteSource, open_bytes
 from unrolled.errors import DataError
 
 _JOINED_CHARACTERS = 1 << 18
@@ -48,6 +48,9 @@ class Texts:
             raise DataError(
                 f"text must come from a path, a folder or an iterable of sentences, not {type(data).__name__}"
             )
+        for place in map(Path, self._files):
+            if place.is_file() or not (place.exists() or str(place) == "-"):  # a pipe is opened only once
+                open_bytes(place).close()
 
     @property
     def sha256(self) -> str:

@@ -119,7 +119,7 @@ def _vocabulary(
 ) -> tuple[Counted, dict[str, Any]]:
     """Count the words, or take up what an interrupted training has counted in the same text."""
     if not (resume and checkpoint.exists):
-        counted = count_words(texts, options, checkpoint.corpus, tell=progress.counting)
+        counted = count_words(texts, options, checkpoint.new_corpus, tell=progress.counting)
         checkpoint.begin(counted, options.to_dict())
         give_back_memory()  # of the words that were left out, before the tables are made
         progress.message(_about(counted, options))

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from vector_toys import two_topics
 
-from unrolled.embed import WordVectors
+from unrolled.embed import VectorOptions, WordVectors
+from unrolled.embed.counting import count_words
 from unrolled.embed.progress import SilentVectors
-from unrolled.errors import DataError
+from unrolled.embed.texts import Texts
+from unrolled.errors import DataError, TrainingError
 
 SMALL: dict[str, Any] = {"dim": 8, "epochs": 3, "sample": 0, "min_count": 2}
 
@@ -49,3 +51,18 @@ def test_overwrite_keeps_the_old_training_until_the_new_text_is_read(tmp_path: P
     vectors = WordVectors(**SMALL | {"dim": 5}).fit(two_topics(100), out=again, overwrite=True)
     assert WordVectors.load(again).dim == vectors.dim == 5
     assert not (again / "checkpoint").exists()
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    file = tmp_path / "ids"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_001, hard))  # Python ignores the signal: writing fails
+    try:
+        with pytest.raises(TrainingError, match=r"ids: cannot be written \(.+\)\. The text needs four bytes"):
+            count_words(Texts(two_topics(2000)), VectorOptions(), file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TrainingError, match="cannot be written"):
+        count_words(Texts(two_topics(10)), VectorOptions(), tmp_path / "no" / "ids")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from vector_toys import two_topics
 
@@ -66,3 +70,64 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     with pytest.raises(TrainingError, match="cannot be written"):
         count_words(Texts(two_topics(10)), VectorOptions(), tmp_path / "no" / "ids")
+
+
+def change(name: str, **values: Any) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        content = json.loads((folder / name).read_text())
+        inner = content["state"] if name == "state.json" else content
+        for key, value in values.items():
+            if value is None:
+                del inner[key]
+            else:
+                inner[key] = value
+        (folder / name).write_text(json.dumps(content))
+
+    return apply
+
+
+def corpus(*ids: int) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        numbers = np.fromfile(folder / "corpus.ids", dtype=np.int32)
+        numbers[: len(ids)] = ids
+        numbers.tofile(folder / "corpus.ids")
+
+    return apply
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "no corpus": lambda folder: (folder / "corpus.ids").unlink(),
+    "empty corpus": lambda folder: (folder / "corpus.ids").write_bytes(b""),
+    "short corpus": lambda folder: (folder / "corpus.ids").write_bytes(bytes(400)),
+    "ids too high": corpus(0, 1_000_000),
+    "ids too low": corpus(0, -2),
+    "no options": change("state.json", options=None),
+    "options of another type": change("state.json", options=[]),
+    "no epoch": change("state.json", epoch=None),
+    "epoch of another type": change("state.json", epoch="two"),
+    "epoch beyond the last": change("state.json", epoch=4),
+    "negative place": change("state.json", place=-1),
+    "place beyond the last": change("state.json", place=1 << 40),
+    "seconds of another type": change("state.json", seconds=[1]),
+    "words of another type": change("vocabulary.json", words=7),
+    "words missing": change("vocabulary.json", words=["a", "b"]),
+    "entries of another type": change("vocabulary.json", entries="many"),
+    "counts of another type": change("vocabulary.json", counts=["x"]),
+    "no JSON": lambda folder: (folder / "state.json").write_text("{"),
+}
+
+
+@pytest.fixture(scope="module")
+def half_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unfinished(tmp_path_factory.mktemp("half") / "v")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_a_sentence(half_done: Path, tmp_path: Path, damage: str) -> None:
+    out = tmp_path / "v"
+    shutil.copytree(half_done, out)
+    DAMAGES[damage](out / "checkpoint")
+    before = content(out)
+    with pytest.raises(TrainingError, match=r"checkpoint: the checkpoint is damaged .*overwrite"):
+        WordVectors(**SMALL).fit(two_topics(200), out=out, resume=True)
+    assert content(out) == before

@@ -94,11 +94,17 @@ def train_vectors(
     if options.subwords:
         subwords = Subwords(options.ngram_min, options.ngram_max, options.ngram_buckets)
         subwords = subwords.that_occur(counted.words)
-    corpus = MappedNumbers(checkpoint.corpus)
-    if len(corpus.numbers) != counted.entries:
-        raise TrainingError(f"{checkpoint.corpus}: truncated. Train again with overwrite.")
-    model = _model(options, counted, subwords, corpus.numbers)
-    check_word2vec(model)
+    try:
+        corpus = MappedNumbers(checkpoint.corpus)
+        if len(corpus.numbers) != counted.entries:
+            raise ValueError(f"{checkpoint.corpus.name} has another length")
+        model = _model(options, counted, subwords, corpus.numbers)
+        check_word2vec(model)
+        place = (state["epoch"], state["place"])
+        if place > (options.epochs, 0) or place[1] >= model.chunks:
+            raise ValueError(f"epoch {place[0]}, place {place[1]} does not exist")
+    except (OSError, ValueError) as error:
+        raise checkpoint.damaged(error) from None
     corpus.release()
     _start(model.input, options.dim, options.seed)
     model.output[...] = 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from vector_toys import two_topics
 
 from unrolled.embed import VectorOptions, WordVectors
@@ -131,3 +132,28 @@ def test_a_damaged_checkpoint_is_a_sentence(half_done: Path, tmp_path: Path, dam
     with pytest.raises(TrainingError, match=r"checkpoint: the checkpoint is damaged .*overwrite"):
         WordVectors(**SMALL).fit(two_topics(200), out=out, resume=True)
     assert content(out) == before
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new folder", "empty folder"])
+def test_what_fails_before_the_first_state_leaves_nothing(tmp_path: Path, there: bool) -> None:
+    out = tmp_path / "v"
+    if there:
+        out.mkdir()
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "bad.txt").write_bytes(b"good words\n" * 10 + b"\xff\n")
+    (tmp_path / "few.txt").write_text("one two three\n")
+    for name in ("missing.txt", "empty.txt", "bad.txt", "few.txt"):
+        with pytest.raises(DataError, match=name):
+            WordVectors(**SMALL).fit(tmp_path / name, out=out)
+        assert out.exists() == there
+        assert not there or not list(out.iterdir())
+
+
+def test_tables_that_are_not_finite_are_no_state(tmp_path: Path) -> None:
+    options = SMALL | {"learning_rate": 10.0, "epochs": 60, "model": "cbow"}
+    with pytest.raises(TrainingError, match="no longer finite numbers"):
+        WordVectors(**options).fit(["a b c d"] * 3000, out=tmp_path / "v")
+    saved = list((tmp_path / "v" / "checkpoint").glob("*.safetensors"))
+    for file in saved:
+        assert all(np.isfinite(table).all() for table in load_file(file).values())
+    assert not (tmp_path / "v" / "model.json").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from unrolled.embed.checkpoint import VectorCheckpoint
@@ -45,3 +46,19 @@ def prepare_output(folder: Path, *, resume: bool, overwrite: bool) -> None:
         checkpoint.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be made ({error.strerror}). Give another folder.") from None
+
+
+def discard_output(folder: Path, *, new: bool) -> None:
+    """Remove what a training that failed has left, unless there is a state to go on from.
+
+    Args:
+        folder: of the training.
+        new: whether the training made the folder; it then goes too, if nothing else is in it.
+    """
+    checkpoint = VectorCheckpoint(folder / "checkpoint")
+    if checkpoint.exists:
+        return
+    checkpoint.remove()
+    if new:
+        with suppress(OSError):
+            folder.rmdir()

@@ -17,7 +17,7 @@ from unrolled.embed.evaluation import evaluate_analogies, evaluate_pairs
 from unrolled.embed.neighbours import nearest
 from unrolled.embed.opening import read_table
 from unrolled.embed.options import VectorOptions
-from unrolled.embed.output import prepare_output
+from unrolled.embed.output import discard_output, prepare_output
 from unrolled.embed.progress import SilentVectors, VectorProgress
 from unrolled.embed.saved import load_vectors, save_vectors
 from unrolled.embed.table import VectorTable, unit
@@ -122,12 +122,10 @@ class WordVectors:
         listener = progress or SilentVectors()
         texts = Texts(text, encoding=encoding)
         target = None if out is None else Path(out)
+        new = target is not None and not target.exists()
         if target is not None:
             prepare_output(target, resume=resume, overwrite=overwrite)
-        with (
-            TemporaryDirectory(prefix="unrolled-") as temporary,
-            stop_on_signal(target is not None) as request,
-        ):
+        with TemporaryDirectory(prefix="unrolled-") as temporary:
             checkpoint = VectorCheckpoint(Path(temporary) if target is None else target / "checkpoint")
             try:
                 trained = train_vectors(
@@ -136,17 +134,21 @@ class WordVectors:
                     checkpoint,
                     listener,
                     resume=resume,
-                    request=request,
                     checkpoint_minutes=checkpoint_minutes,
                     kept=target is not None,
                 )
+            except BaseException:
+                if target is not None:
+                    discard_output(target, new=new)
+                raise
             finally:
                 listener.stop()
             self._take(trained, texts.name)
             del trained  # its table is as large as the vectors
             if target is not None:
-                self.save(target)
-                checkpoint.remove()
+                with stop_on_signal(True):  # so near the end, nobody wants to stop
+                    self.save(target)
+                    checkpoint.remove()
         return self
 
     def _take(self, trained: Trained, name: str) -> None:

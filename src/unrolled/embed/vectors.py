@@ -24,7 +24,7 @@ from unrolled.embed.table import VectorTable, unit
 from unrolled.embed.texts import Texts
 from unrolled.embed.training import Trained, train_vectors
 from unrolled.embed.writing import write_vectors
-from unrolled.errors import OptionError, UnrolledError
+from unrolled.errors import OptionError, TrainingError, UnrolledError
 from unrolled.interrupt import stop_on_signal
 
 #: A word and its cosine to what was asked.
@@ -120,7 +120,7 @@ class WordVectors:
         if self.options is None:
             raise OptionError("vectors of another tool cannot be trained further: make new WordVectors.")
         listener = progress or SilentVectors()
-        texts = Texts(text, encoding=encoding)
+        texts = Texts(text, encoding=encoding, without=out)
         target = None if out is None else Path(out)
         new = target is not None and not target.exists()
         if target is not None:
@@ -137,9 +137,11 @@ class WordVectors:
                     checkpoint_minutes=checkpoint_minutes,
                     kept=target is not None,
                 )
-            except BaseException:
+            except BaseException as error:
                 if target is not None:
                     discard_output(target, new=new)
+                if isinstance(error, MemoryError):
+                    raise TrainingError(self._too_large(self.options)) from None
                 raise
             finally:
                 listener.stop()
@@ -150,6 +152,14 @@ class WordVectors:
                     self.save(target)
                     checkpoint.remove()
         return self
+
+    @staticmethod
+    def _too_large(options: VectorOptions) -> str:
+        return (
+            f"the training does not fit into memory. Give a smaller dim (now {options.dim}), fewer words "
+            f"(max_words, now {options.max_words}; min_count, now {options.min_count}), or fewer inputs a window "
+            f"(window, now {options.window}; negative, now {options.negative})."
+        )
 
     def _take(self, trained: Trained, name: str) -> None:
         assert self.options is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -77,6 +78,20 @@ def test_questions(run: Run, vectors: Path) -> None:
     assert json.loads(run("info", vectors, "--json").out)["options"]["epochs"] == 10
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo terminals")
+def test_words_send_no_commands_to_a_terminal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("a 1 2\n\x1b]0;owned\x07é 1 2\n", encoding="utf-8")
+    arguments = ["vectors", "similar", str(tmp_path / "v.txt"), "a"]
+    assert run(*arguments).out == "1.0000  \x1b]0;owned\x07é\n"
+    reader, terminal = os.openpty()
+    try:
+        subprocess.run(command_line(arguments), stdout=terminal, check=True, env=environment())
+        assert os.read(reader, 1000).decode() == "1.0000  \ufffd]0;owned\ufffdé\r\n"
+    finally:
+        os.close(terminal)
+        os.close(reader)
+
+
 def test_evaluation(run: Run, vectors: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.tsv").write_text("dog\tcat\t9\ndog\tred\t1\nred\tblue\t8\nzebra\tcat\t5\n")
     (tmp_path / "analogies.txt").write_text(": all\ndog cat dog horse\n")
@@ -105,6 +120,21 @@ def test_conversion_there_and_back(run: Run, vectors: Path, tmp_path: Path) -> N
     assert (tmp_path / "x.dat").exists() is False
 
 
+def test_conversion_replaces_vectors_only_when_told(run: Run, vectors: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.txt").write_text("a 1 2\nb 3 4\n")
+    assert run("vectors", "convert", vectors, tmp_path / "kept").code == 0
+    before = (tmp_path / "kept" / "model.json").read_bytes()
+    refused = run("vectors", "convert", tmp_path / "two.txt", tmp_path / "kept")
+    assert refused.code == 1
+    assert (
+        "holds vectors already. Give another folder, or replace the vectors (--overwrite)" in refused.message
+    )
+    assert (tmp_path / "kept" / "model.json").read_bytes() == before
+    replaced = run("vectors", "convert", tmp_path / "two.txt", tmp_path / "kept", "--overwrite")
+    assert replaced.code == 0, replaced.err
+    assert json.loads(run("info", tmp_path / "kept", "--json").out)["words"] == 2
+
+
 def test_a_map(run: Run, vectors: Path, tmp_path: Path) -> None:
     result = run("vectors", "map", vectors, "--out", tmp_path / "map.html", "--around", "dog", "--words", "5")
     assert result.code == 0, result.err
@@ -128,7 +158,12 @@ def test_a_map(run: Run, vectors: Path, tmp_path: Path) -> None:
         (("train", "{t}", "--out", "new", "--dim", "0"), "0 does not lie between 1 and 8192"),
         (("train", "{t}", "--out", "new", "--model", "glove"), "'glove' is not one of"),
         (("trian", "{t}"), "No such command 'trian'"),
-        (("map", "{v}", "--out", "no/such/folder/map.html"), "cannot be written"),
+        (("map", "{v}", "--out", "no/such/folder/map.html"), "cannot be written: there is no folder"),
+        (("map", "{v}", "--out", "."), "is a folder: give the name of a file"),
+        (("convert", "{v}", "nodir/x.txt"), "cannot be written: there is no folder 'nodir'"),
+        (("convert", "{v}", "/", "--to", "text"), "is a folder: give the name of a file"),
+        (("convert", "{v}", "x.safetensors.gz"), "Give a name without .gz"),
+        (("train", "{t}", "--out", "new", "--max-words", "1"), "raise --max-words"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.embed import WordVectors
-from unrolled.embed.opening import read_table, vectors_of
+from unrolled.embed.map import write_map
+from unrolled.embed.opening import check_vectors, read_table, vectors_of, vectors_sha256
 from unrolled.embed.subwords import Subwords
 from unrolled.embed.table import VectorTable
 from unrolled.embed.writing import format_of, write_vectors
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, ModelFileError, OptionError
 
 WORDS = ["the", "naïve", "한국어", "a-b", "..."]
 
@@ -257,3 +260,152 @@ def test_a_word_that_comes_twice_keeps_its_first_vector(tmp_path: Path) -> None:
     table = read_table(tmp_path / "v.txt")
     assert table.words == ["a", "b"]
     assert table.vectors.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes in folders")
+def test_a_pipe_is_refused_since_it_can_be_read_only_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # nobody writes: whoever opened it would wait for ever
+    for read in (check_vectors, read_table, vectors_sha256, lambda path: vectors_of(path, {"a": 0})):
+        with pytest.raises(DataError, match="pipe or a device, which cannot be read twice"):
+            read(tmp_path / "pipe")
+
+
+def fasttext_bin(
+    entries: list[tuple[bytes, int]], *, min_n: int, max_n: int, buckets: int = 50, dim: int = 3
+) -> bytes:
+    """A model as fastText writes it: magic, options, dictionary, table (``FastText::saveModel``)."""
+    options = (dim, 5, 5, 1, 5, 1, 1, 2, buckets, min_n, max_n, 100)
+    raw = struct.pack("<2i", 793712314, 12) + struct.pack("<12id", *options, 1e-4)
+    raw += struct.pack("<3i2q", len(entries), len(entries), 0, 100, -1)
+    for word, count in entries:
+        raw += word + b"\0" + struct.pack("<qb", count, 0)
+    rows = len(entries) + buckets
+    table = np.random.default_rng(1).normal(size=(rows, dim)).astype("<f4")
+    return raw + b"\0" + struct.pack("<2q", rows, dim) + table.tobytes()
+
+
+@pytest.mark.parametrize(("min_n", "max_n"), [(0, 3), (-2, 3), (5, 2), (3, 0), (1, 3)])
+def test_fasttext_models_of_any_ngram_sizes_can_be_saved(tmp_path: Path, min_n: int, max_n: int) -> None:
+    file = tmp_path / "m.bin"
+    file.write_bytes(fasttext_bin([(b"dog", 5), (b"cats", 3)], min_n=min_n, max_n=max_n))
+    vectors = WordVectors.load(file)
+    vectors.save(tmp_path / "saved")
+    again = WordVectors.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.vectors, vectors.vectors)
+    own = np.random.default_rng(1).normal(size=(52, 3)).astype(np.float32)
+    if max_n < max(min_n, 1):
+        assert again.table.subwords is None
+        np.testing.assert_array_equal(again.vectors, own[:2])
+    else:
+        assert again.table.subwords == Subwords(1, 3, 50)
+        np.testing.assert_array_equal(again.vector("dogs"), vectors.vector("dogs"))
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "m.bin"
+    file.write_bytes(fasttext_bin([(b"dog", 5), (b"cats", 3)], min_n=3, max_n=200))
+    with pytest.raises(ModelFileError, match=r"n-grams contradict each other. Such vectors cannot be saved"):
+        WordVectors.load(file).save(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    file.write_bytes(fasttext_bin([(b"dog", 5), (b"cats", -3)], min_n=3, max_n=4))
+    with pytest.raises(DataError, match=r"m.bin: a word is said to occur -3 times"):
+        read_table(file)
+
+
+def test_fasttext_words_that_are_not_utf8_stay_apart(tmp_path: Path) -> None:
+    file = tmp_path / "m.bin"
+    words = [b"dog", b"\xff", b"\xfe\x80\x80\x80\x80\x80a", b"dog", b"\x80b"]
+    file.write_bytes(fasttext_bin([(word, 9) for word in words], min_n=1, max_n=3))
+    found = read_table(file)
+    assert found.words == ["dog", r"\xff", r"\xfe\x80\x80\x80\x80\x80a", r"\x80b"]
+    assert found.vectors.shape == (4, 3)
+    table = np.random.default_rng(1).normal(size=(55, 3)).astype(np.float32)
+    for row, word in ((0, words[0]), (1, words[1]), (2, words[2]), (4, words[4])):
+        rows = [row, *(5 + bucket for bucket in ngram_buckets(word, 1, 3, 50))]
+        place = found.words.index(word.decode("utf-8", "backslashreplace"))
+        np.testing.assert_allclose(found.vectors[place], table[rows].mean(axis=0), atol=1e-6)
+
+
+def ngram_buckets(word: bytes, min_n: int, max_n: int, buckets: int) -> list[int]:
+    """``Dictionary::computeSubwords`` of fastText, byte by byte."""
+    marked, found = b"<" + word + b">", []
+    for start in range(len(marked)):
+        if marked[start] & 0xC0 == 0x80:
+            continue
+        gram, end, size = b"", start, 1
+        while end < len(marked) and size <= max_n:
+            gram += marked[end : end + 1]
+            end += 1
+            while end < len(marked) and marked[end] & 0xC0 == 0x80:
+                gram += marked[end : end + 1]
+                end += 1
+            if size >= min_n and not (size == 1 and (start == 0 or end == len(marked))):
+                hashed = 2166136261
+                for byte in gram:
+                    signed = byte - 256 if byte > 127 else byte
+                    hashed = ((hashed ^ (signed & 0xFFFFFFFF)) * 16777619) & 0xFFFFFFFF
+                found.append(hashed % buckets)
+            size += 1
+    return found
+
+
+def safetensors_bytes(words: bytes, vectors: np.ndarray) -> bytes:
+    """A file as ``convert`` writes it, with any bytes for the list of words."""
+    size = vectors.size * 4
+    header = json.dumps(
+        {
+            "vectors": {"dtype": "F32", "shape": list(vectors.shape), "data_offsets": [0, size]},
+            "words": {"dtype": "U8", "shape": [len(words)], "data_offsets": [size, size + len(words)]},
+        }
+    ).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + vectors.astype("<f4").tobytes() + words
+
+
+def test_words_of_safetensors(tmp_path: Path) -> None:
+    file = tmp_path / "v.safetensors"
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    file.write_bytes(safetensors_bytes(b'["a", "b", "a"]', vectors))
+    found = read_table(file)
+    assert found.words == ["a", "b"]
+    assert found.vectors.tolist() == [[0, 1], [2, 3]]
+    file.write_bytes(safetensors_bytes(b'["a", "b"]', vectors))
+    with pytest.raises(DataError, match=r"v\.safetensors: holds 2 words, but 3 vectors"):
+        read_table(file)
+    file.write_bytes(safetensors_bytes(b"[" * 200_000, vectors))
+    with pytest.raises(DataError, match=r"v\.safetensors: not word vectors in safetensors"):
+        read_table(file)
+
+
+def test_packed_binaries_are_to_be_unpacked_first(tmp_path: Path) -> None:
+    model = fasttext_bin([(b"dog", 5), (b"cats", 3)], min_n=3, max_n=4)
+    listed = safetensors_bytes(b'["a"]', np.ones((1, 2)))
+    for name, content in (("m.bin.gz", model), ("v.safetensors.gz", listed)):
+        (tmp_path / name).write_bytes(gzip.compress(content))
+        with pytest.raises(DataError, match=rf"{name}: fastText .* unpack the file first"):
+            read_table(tmp_path / name)
+    for name, wanted in (("v.safetensors.gz", None), ("v.gz", "safetensors")):
+        with pytest.raises(OptionError, match=r"Give a name without \.gz"):
+            format_of(tmp_path / name, wanted)
+
+
+@pytest.mark.parametrize("header", ["", "2 2\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path: Path, header: str, packed: bool) -> None:
+    content = f"{header}a 1 2\nb 3 4\n".encode("utf-8-sig")
+    (tmp_path / "v").write_bytes(gzip.compress(content) if packed else content)
+    table = read_table(tmp_path / "v")
+    assert table.words == ["a", "b"]
+    assert table.vectors.tolist() == [[1, 2], [3, 4]]
+    assert vectors_of(tmp_path / "v", {"a": 0})[1]["a"].tolist() == [1, 2]
+
+
+def test_targets_that_cannot_be_files_are_named(tmp_path: Path) -> None:
+    table = some_table()
+    for target in (Path(), Path("/"), tmp_path):
+        with pytest.raises(DataError, match="is a folder: give the name of a file"):
+            write_vectors(target, table.words, table.vectors, format="text")
+        with pytest.raises(DataError, match="is a folder: give the name of a file"):
+            write_map(table, target)
+    with pytest.raises(DataError, match=r"there is no folder '.*nodir', make it or check the path"):
+        write_vectors(tmp_path / "nodir" / "x.txt", table.words, table.vectors)

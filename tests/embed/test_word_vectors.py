@@ -18,6 +18,7 @@ from vector_toys import ANIMALS, COLOURS, two_topics
 import unrolled
 from unrolled import engine
 from unrolled.embed import VectorOptions, WordVectors
+from unrolled.embed.evaluation import evaluate_pairs
 from unrolled.embed.map import plane, write_map
 from unrolled.embed.neighbours import nearest
 from unrolled.embed.table import VectorTable
@@ -195,6 +196,27 @@ def test_evaluation_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "analogies.txt").write_text(": some\na b c\n")
     with pytest.raises(DataError, match=r"analogies\.txt:2: expected four words, found 3"):
         vectors.evaluate(analogies=tmp_path / "analogies.txt")
+    for score in ("nan", "inf", "-Infinity"):
+        (tmp_path / "pairs.tsv").write_text(f"a\tb\t{score}\na\tb\t5\n")
+        with pytest.raises(DataError, match=rf"pairs\.tsv:1: '{score}' is not a finite number"):
+            vectors.evaluate(pairs=tmp_path / "pairs.tsv")
+    for nothing in ("", "word 1\tword 2\tscore\n", "# a note\n"):
+        (tmp_path / "none.tsv").write_text(nothing)
+        with pytest.raises(DataError, match=r"none\.tsv: holds no pairs"):
+            vectors.evaluate(pairs=tmp_path / "none.tsv")
+    (tmp_path / "none.tsv").write_text(": a section\n")
+    with pytest.raises(DataError, match=r"none\.tsv: holds no analogies"):
+        vectors.evaluate(analogies=tmp_path / "none.tsv")
+
+
+def test_correlation_of_very_large_judgements(tmp_path: Path) -> None:
+    table = VectorTable(["a", "b", "c"], np.array([[1, 0], [1, 1], [0, 1]], dtype=np.float32))
+    found = []
+    for scores in ((1e308, 5e307, -1e308), (1.0, 0.5, -1.0)):
+        pairs = zip(("a\tb", "a\ta", "a\tc"), scores, strict=True)
+        (tmp_path / "pairs.tsv").write_text("".join(f"{pair}\t{score}\n" for pair, score in pairs))
+        found.append(evaluate_pairs(table, tmp_path / "pairs.tsv")["pearson"])
+    assert found[0] == pytest.approx(found[1])
 
 
 def test_saved_and_loaded_by_anyone(tmp_path: Path) -> None:
@@ -397,6 +419,16 @@ def test_the_map_shows_words_and_runs_none(tmp_path: Path) -> None:
     assert sorted(data["words"]) == sorted(words)
     assert all(len(near) == 5 for near in data["near"])
     assert "http" not in page.partition('id="data">')[0]
+
+
+def test_words_never_fill_the_places_of_the_map(tmp_path: Path) -> None:
+    words = ["{{data}}", "{{title}}", r"\g<0>"]
+    table = VectorTable(words, np.eye(3, dtype=np.float32))
+    write_map(table, tmp_path / "map.html", around="{{data}}")
+    page = (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "<title>Word vectors around {{data}}</title>" in page
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert sorted(data["words"]) == sorted(words)
 
 
 def test_the_plane_is_that_of_the_largest_variance() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,5 +60,45 @@ def test_evaluate_says_what_reduced_weights_cost(saved: Path, tmp_path: Path) ->
     assert found.exit_code == 0, found.output
     figures = json.loads(found.stdout)
     exact = unrolled.load(saved).evaluate((f"film {i}", labels[i % 2]) for i in range(20))
-    assert figures["weights"] == "int8"
-    assert figures["float32"]["accuracy"] == exact["accuracy"]
+    if engine.available():
+        assert figures["weights"] == "int8"
+        assert figures["float32"]["accuracy"] == exact["accuracy"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_evaluate_reads_a_pipe_once(saved: Path, tmp_path: Path) -> None:
+    label = unrolled.load(saved).labels[0]
+    lines = f"text\tlabel\nfilm\t{label}\n"
+    found = CliRunner().invoke(evaluate, [str(saved), "-", "--weights", "int8", "--json"], input=lines)
+    assert found.exit_code == 0, found.output
+    assert "float32" not in json.loads(found.stdout)
+    assert "read once" in found.stderr or not engine.available()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(lines,))
+    writer.start()
+    found = CliRunner().invoke(evaluate, [str(saved), str(pipe), "--weights", "int8", "--json"])
+    writer.join()
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["n"] == 1
+
+
+def test_without_the_engine_nothing_is_called_int8(saved: Path, tmp_path: Path) -> None:
+    test = tmp_path / "test.tsv"
+    test.write_text(f"text\tlabel\nfilm\t{unrolled.load(saved).labels[0]}\n", "utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "unrolled",
+        "evaluate",
+        str(saved),
+        str(test),
+        "--weights",
+        "int8",
+        "--json",
+    ]
+    run = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "UNROLLED_ENGINE": "off"}, check=True
+    )
+    assert "weights" not in json.loads(run.stdout)
+    assert "stay float32" in run.stderr

@@ -14,7 +14,7 @@ from unrolled.cli.parameters import LABEL_KINDS, reading_options, reading_parame
 from unrolled.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from unrolled.data import LabelKind
+    from unrolled.data import RecordReader
     from unrolled.engine import Precision
 
 _HELP = """\
@@ -50,7 +50,7 @@ def run(model: str, test: str, as_json: bool, plot: str | None, weights: Precisi
     figures = predictor.evaluate(reader)
     tell_bad_rows(reader)
     if weights != "float32":
-        _compare(figures, model, test, weights, kind, values)
+        _compare(figures, model, reader, weights)
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False))
     else:
@@ -58,20 +58,21 @@ def run(model: str, test: str, as_json: bool, plot: str | None, weights: Precisi
     _draw(figures, plot, wanted=plot is not None or not as_json)
 
 
-def _compare(
-    figures: dict[str, Any], model: str, test: str, weights: str, kind: LabelKind, values: dict[str, Any]
-) -> None:
+def _compare(figures: dict[str, Any], model: str, reader: RecordReader, weights: str) -> None:
     """Adds what the model reaches with the weights as they were saved, to show what reducing them costs."""
+    from unrolled import engine
+
+    if not engine.available():
+        click.echo(f"weights stay float32 here: {engine.reason()}", err=True)
+        return
     figures["weights"] = weights
-    if test == "-":
-        click.echo("standard input is read once: no comparison with float32 weights", err=True)
+    if not Path(reader.name).is_file():  # standard input or another pipe
+        click.echo("the input is read once: no comparison with float32 weights", err=True)
         return
     from unrolled.cli.report import FIGURES
-    from unrolled.data import open_records
     from unrolled.runtime import load
 
-    again = open_records(test, needs_label=True, label_kind=kind, **reading_options(values))
-    exact = load(model).evaluate(again)
+    exact = load(model).evaluate(reader)
     figures["float32"] = {name: exact[name] for name in FIGURES if name in exact}
 
 

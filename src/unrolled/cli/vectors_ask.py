@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import unicodedata
 from typing import Any
 
 import click
@@ -11,7 +13,8 @@ from unrolled.cli.help import GroupedOption, HelpCommand
 from unrolled.cli.parameters import Bounded
 
 _VECTORS = """\
-VECTORS is a folder of 'unrolled vectors train', or a file of word2vec, fastText or GloVe (also .gz).
+VECTORS is a folder of 'unrolled vectors train', or a file: word2vec text or binary, fastText .vec, GloVe text
+(these also as .gz), fastText .bin or safetensors.
 """
 
 _SIMILAR = f"""\
@@ -58,7 +61,7 @@ def run_similar(vectors: str, words: tuple[str, ...], n: int, as_json: bool) -> 
         return
     for number, (word, near) in enumerate(zip(words, found, strict=True)):
         if len(words) > 1:
-            click.echo(("\n" if number else "") + word)
+            click.echo(("\n" if number else "") + _plain(word))
         _show(near)
 
 
@@ -92,9 +95,8 @@ def run_evaluate(vectors: str, pairs: str | None, analogies: str | None, as_json
             f"{figures['analogies']:,}; {figures['unknown']:,} with an unknown word"
         )
         for name, part in figures["sections"].items():
-            click.echo(
-                f"  {name:28}{_number(part['accuracy']):>8}  {part['correct']:,} of {part['analogies']:,}"
-            )
+            accuracy = _number(part["accuracy"])
+            click.echo(f"  {_plain(name):28}{accuracy:>8}  {part['correct']:,} of {part['analogies']:,}")
 
 
 def _number(value: float | None) -> str:
@@ -103,7 +105,14 @@ def _number(value: float | None) -> str:
 
 def _show(near: list[tuple[str, float]]) -> None:
     for word, cosine in near:
-        click.echo(f"{cosine:.4f}  {word}")
+        click.echo(f"{cosine:.4f}  {_plain(word)}")
+
+
+def _plain(text: str) -> str:
+    """Words of a foreign file may hold what a terminal takes for commands; a file or pipe gets them as is."""
+    if not sys.stdout.isatty():
+        return text
+    return "".join("\ufffd" if unicodedata.category(sign) == "Cc" else sign for sign in text)
 
 
 similar = HelpCommand(

@@ -9,14 +9,16 @@ import click
 from unrolled.cli.help import GroupedOption, HelpCommand
 from unrolled.cli.parameters import Bounded
 from unrolled.cli.sizes import size
+from unrolled.errors import ModelFileError
 
 _CONVERT = """\
 Read word vectors in one format, and write them in another.
 
 FROM is a folder of 'unrolled vectors train', or a file: word2vec text or binary, fastText .vec or .bin, GloVe
-text, safetensors, also .gz; its content says which. TO is a file whose name says the format (.txt or .vec:
-word2vec text, .bin: word2vec binary, .glove.txt: GloVe text, .safetensors), or a folder. Every word's vector
-goes along; the n-grams of sub-words only into a folder.
+text, safetensors; its content says which. TO is a file whose name says the format (.txt or .vec: word2vec
+text, .bin: word2vec binary, .glove.txt: GloVe text, .safetensors), or a folder. Every word's vector goes
+along; the n-grams of sub-words only into a folder. Text and word2vec binary may also be .gz; fastText .bin
+and safetensors may not: unpack them first.
 """
 
 _MAP = """\
@@ -28,7 +30,7 @@ together there may be far apart, so trust the list of neighbours.
 """
 
 
-def run_convert(source: str, target: str, to: str | None) -> None:
+def run_convert(source: str, target: str, to: str | None, overwrite: bool) -> None:
     """Run the part; the parameters are those of the command line."""
     from unrolled.embed.opening import check_vectors
     from unrolled.embed.vectors import WordVectors
@@ -36,7 +38,14 @@ def run_convert(source: str, target: str, to: str | None) -> None:
     check_vectors(source)
     place = Path(target)
     folder = to is None and (target.endswith(("/", "\\")) or place.is_dir() or not place.suffix)
-    if not folder:
+    if folder:
+        from unrolled.embed.saved import is_vector_folder
+
+        if is_vector_folder(place) and not overwrite:
+            raise ModelFileError(
+                f"{target}: holds vectors already. Give another folder, or replace the vectors (--overwrite)."
+            )
+    else:
         from unrolled.embed.writing import format_of
 
         format_of(place, to)  # a wrong name is found before the vectors are read
@@ -78,6 +87,7 @@ convert = HelpCommand(
             metavar="text|binary|glove|safetensors",
             help="Format to write. By the name if left out.",
         ),
+        GroupedOption(["--overwrite"], is_flag=True, help="Replace a folder of vectors."),
     ],
 )
 

@@ -126,6 +126,8 @@ def _count(
                     del known[word]
     del known[_LINE_END]
     words, final = _vocabulary(known, counts, options)
+    if len(words) == options.max_words == 1:
+        raise DataError("one word is not enough to learn from: raise --max-words", source=texts.name)
     if len(words) < 2:
         raise DataError(
             f"only {len(words)} of {len(known):,} different words occur {options.min_count} times or more: "

@@ -28,7 +28,7 @@ def evaluate_pairs(table: VectorTable, path: str | Path) -> dict[str, Any]:
         ``spearman``, ``pearson`` (``None`` if fewer than two pairs are known), ``pairs``, ``unknown``.
 
     Raises:
-        DataError: a line that is no pair.
+        DataError: a line that is no pair, a number that is not finite, or not one pair.
     """
     ours: list[float] = []
     theirs: list[float] = []
@@ -45,12 +45,18 @@ def evaluate_pairs(table: VectorTable, path: str | Path) -> dict[str, Any]:
             raise DataError(
                 "expected two words and a number, divided by tabs", source=path, line=number
             ) from None
+        if not math.isfinite(score):
+            raise DataError(f"'{fields[2]}' is not a finite number", source=path, line=number)
         places = [_place(table, word) for word in fields[:2]]
         if places[0] is None or places[1] is None:
             unknown += 1
             continue
         ours.append(float(table.unit[places[0]] @ table.unit[places[1]]))
         theirs.append(score)
+    if not ours and not unknown:
+        raise DataError(
+            "holds no pairs: expected two words and a number a line, divided by tabs", source=path
+        )
     return {
         "spearman": _correlation(_ranks(ours), _ranks(theirs)),
         "pearson": _correlation(np.array(ours), np.array(theirs)),
@@ -93,6 +99,8 @@ def evaluate_analogies(table: VectorTable, path: str | Path) -> dict[str, Any]:
         else:
             figures["analogies"] += 1
             questions.append((current, [place for place in places if place is not None]))
+    if not sections:
+        raise DataError("holds no analogies: expected four words a line", source=path)
     if questions:
         quads = np.array([places for _, places in questions])
         asked = table.unit[quads[:, 1]] - table.unit[quads[:, 0]] + table.unit[quads[:, 2]]
@@ -131,9 +139,16 @@ def _ranks(values: list[float]) -> np.ndarray:
     return ranks
 
 
+def _small(values: np.ndarray) -> np.ndarray:
+    """Divided by a power of two, without rounding, so that squares of large values stay finite."""
+    scaled: np.ndarray = np.ldexp(values, -math.frexp(float(np.abs(values).max()))[1])
+    return scaled
+
+
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     if len(a) < 2:
         return None
+    a, b = _small(a), _small(b)
     a, b = a - a.mean(), b - b.mean()
     scale = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
     return float((a * b).sum()) / scale if scale else None

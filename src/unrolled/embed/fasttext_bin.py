@@ -17,6 +17,7 @@ _DICTIONARY = struct.Struct("<3i2q")
 _ENTRY = struct.Struct("<qb")
 _MATRIX = struct.Struct("<2q")
 _LONGEST_WORD = 1 << 16
+_MOST_COUNT = 1 << 62
 _WORDS = 1 << 14
 _SENTENCE_END = "</s>"
 
@@ -51,10 +52,16 @@ def read_fasttext(path: Path) -> tuple[list[str], np.ndarray, np.ndarray, Subwor
     if not (0 < words_count <= size) or size * (_ENTRY.size + 2) > len(raw):
         raise DataError(f"the file claims {size} words, which do not fit into it: it is damaged", source=path)
     words, counts = [], np.zeros(words_count, dtype=np.int64)
+    foreign: dict[int, bytes] = {}  # words that are not UTF-8: their n-grams are those of their bytes
     for place in range(size):
-        word = reader.word()
+        written = reader.word()
         count, kind = reader.unpack(_ENTRY)
         if kind == 0 and place < words_count:
+            if not 0 <= count < _MOST_COUNT:
+                raise DataError(f"a word is said to occur {count} times: it is damaged", source=path)
+            word = written.decode("utf-8", "backslashreplace")  # so that two such words stay two
+            if word.encode("utf-8", "surrogatepass") != written:
+                foreign[place] = written
             words.append(word)
             counts[place] = count
     if len(words) != words_count:
@@ -70,20 +77,23 @@ def read_fasttext(path: Path) -> tuple[list[str], np.ndarray, np.ndarray, Subwor
             f"the file claims a table of {rows} x {width}, more than it holds: it is truncated", source=path
         )
     table = np.ndarray((rows, width), dtype="<f4", buffer=raw, offset=reader.at)
-    if max_n <= 0 or grams == 0:
+    min_n = max(min_n, 1)  # fastText begins at one character, whatever the option says
+    if max_n < min_n or grams == 0:
         return words, counts, np.array(table[:words_count], dtype=np.float32), None, None
     subwords = Subwords(min_n, max_n, buckets)
     ngrams = np.array(table[words_count:], dtype=np.float32)
     vectors = np.empty((words_count, dim), dtype=np.float32)
     for begin in range(0, words_count, _WORDS):
-        block = words[begin : begin + _WORDS]
+        block = [foreign.get(place, word) for place, word in enumerate(words[begin : begin + _WORDS], begin)]
         vectors[begin : begin + len(block)] = _composed(
             table[begin : begin + len(block)], block, subwords, ngrams
         )
     return words, counts, vectors, subwords, ngrams
 
 
-def _composed(own: np.ndarray, words: list[str], subwords: Subwords, ngrams: np.ndarray) -> np.ndarray:
+def _composed(
+    own: np.ndarray, words: list[str | bytes], subwords: Subwords, ngrams: np.ndarray
+) -> np.ndarray:
     starts, rows = subwords.of_words(words)
     counts = np.diff(starts)
     for place, word in enumerate(words):
@@ -122,7 +132,7 @@ class _Reader:
     def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
         return layout.unpack(self.take(layout.size))
 
-    def word(self) -> str:
+    def word(self) -> bytes:
         part = self._raw[self.at : self.at + 256].tobytes()
         end = part.find(b"\0")
         if end < 0:
@@ -131,4 +141,4 @@ class _Reader:
         if end < 0:
             raise DataError("a word of its dictionary has no end: it is damaged", source=self._path)
         self.at += end + 1
-        return part[:end].decode("utf-8", "replace")
+        return part[:end]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import numpy as np
 
 from unrolled.embed.neighbours import nearest
 from unrolled.embed.table import VectorTable
+from unrolled.embed.writing import write_whole
 from unrolled.errors import DataError
-from unrolled.storage.files import write_atomically
 
 _NEIGHBOURS = 10
 _QUERIES = 4096
@@ -59,13 +60,10 @@ def write_map(table: VectorTable, path: str | Path, *, words: int = 1000, around
     data = json.dumps(content, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
     title = "Word vectors" if around is None else f"Word vectors around {around}"
     page = files("unrolled.embed").joinpath("map.html").read_text(encoding="utf-8")
-    page = page.replace("{{title}}", html.escape(title)).replace("{{data}}", data)
-    try:
-        write_atomically(Path(path), [page.encode("utf-8", "replace")])
-    except OSError as error:
-        raise DataError(
-            f"cannot be written ({error.strerror or error}): check free space and rights", source=path
-        ) from None
+    # In one go: what is put in is not searched for places again, whatever the word says.
+    given = {"title": html.escape(title), "data": data}
+    page = re.sub(r"\{\{(title|data)\}\}", lambda place: given[place[1]], page)
+    write_whole(Path(path), [page.encode("utf-8", "replace")])
     return len(chosen)
 
 

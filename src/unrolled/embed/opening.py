@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from unrolled.embed.fasttext_bin import is_fasttext, read_fasttext
-from unrolled.embed.reading import VectorFile
+from unrolled.embed.reading import VectorFile, holds_safetensors
 from unrolled.embed.saved import MANIFEST_NAME, is_vector_folder, load_vectors
+from unrolled.embed.subwords import Subwords
 from unrolled.embed.table import VectorTable
 from unrolled.errors import DataError
 from unrolled.storage import tensors
@@ -33,7 +34,7 @@ def read_table(path: str | Path) -> VectorTable:
     kind = _kind(place)
     if kind == "fasttext":
         words, counts, vectors, subwords, ngrams = _guarded(place, read_fasttext)
-        return VectorTable(words, vectors, counts, subwords, ngrams)
+        return _of_different(place, words, vectors, counts, subwords, ngrams)
     if kind == "safetensors":
         return _read_safetensors(place)
     file = VectorFile(place)
@@ -90,11 +91,12 @@ def check_vectors(path: str | Path) -> None:
     """Refuse a path that cannot hold vectors, before time is spent.
 
     Raises:
-        DataError: there is no such file, or a folder without vectors.
+        DataError: there is no such file, a folder without vectors, or a pipe.
     """
     place = Path(path)
     if not place.exists():
         raise DataError("there is no such file of word vectors: check the path", source=path)
+    _refuse_pipes(place)
     if place.is_dir() and not is_vector_folder(place):
         raise DataError(
             "is a folder without word vectors: give one that 'unrolled vectors train' wrote, or a file",
@@ -109,6 +111,7 @@ def vectors_sha256(path: str | Path) -> str:
         DataError: it cannot be read.
     """
     place = Path(path)
+    _refuse_pipes(place)
     digest = hashlib.sha256()
     try:
         with (place / MANIFEST_NAME if place.is_dir() else place).open("rb") as file:
@@ -119,15 +122,46 @@ def vectors_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def _refuse_pipes(path: Path) -> None:
+    """Vectors are read more than once: first for their format, and for their checksum."""
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise DataError(
+            "is a pipe or a device, which cannot be read twice: save the vectors to a file and give its name",
+            source=path,
+        )
+
+
 def _kind(path: Path) -> str:
+    _refuse_pipes(path)
     try:
         with path.open("rb") as file:
             head = file.read(9)
         if is_fasttext(path):
             return "fasttext"
-    except OSError:  # missing, a pipe, no rights: the reader of text says what is wrong
+    except OSError:  # missing, no rights: the reader of text says what is wrong
         return "plain"
-    return "safetensors" if head[8:] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32 else "plain"
+    return "safetensors" if holds_safetensors(head) else "plain"
+
+
+def _of_different(
+    path: Path,
+    words: list[str],
+    vectors: np.ndarray,
+    counts: np.ndarray | None = None,
+    subwords: Subwords | None = None,
+    ngrams: np.ndarray | None = None,
+) -> VectorTable:
+    """A table in which of a word that comes twice the first counts."""
+    if len(words) != len(vectors):
+        raise DataError(f"holds {len(words)} words, but {len(vectors)} vectors", source=path)
+    first: dict[str, int] = {}
+    for row, word in enumerate(words):
+        first.setdefault(word, row)
+    if len(first) < len(words):
+        rows = np.fromiter(first.values(), dtype=np.int64, count=len(first))
+        vectors = vectors[rows]
+        counts = None if counts is None else counts[rows]
+    return VectorTable(list(first), vectors, counts, subwords, ngrams)
 
 
 def _guarded(path: Path, read: Any) -> Any:
@@ -159,8 +193,8 @@ def _read_safetensors(path: Path) -> VectorTable:
         vectors = np.array(found["vectors"])
         if not np.isfinite(vectors).all():
             raise tensors.TensorFileError("'vectors' holds values that are not finite")
-        return VectorTable(words, vectors)
-    except (tensors.TensorFileError, ValueError) as error:
+        return _of_different(path, words, vectors)
+    except (tensors.TensorFileError, ValueError, RecursionError) as error:
         raise DataError(
             f"not word vectors in safetensors: {error}; expected what 'unrolled vectors convert' writes",
             source=path,

@@ -1,7 +1,7 @@
 """Reading word vectors that other tools wrote: one reader for training, queries and conversion.
 
 Formats: word2vec text (fastText's ``.vec`` is the same), GloVe text (no header), word2vec binary, fastText
-``.bin``, safetensors. Which one it is the content says, not the name. Text and binary may be gzip.
+``.bin``, safetensors. Which one it is the content says, not the name. Text and word2vec binary may be gzip.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from unrolled.errors import DataError
 Rows = Iterator[tuple[list[str], np.ndarray]]
 
 FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
+_BOM = b"\xef\xbb\xbf"  # some editors of Windows begin UTF-8 with it; it is no part of the first word
 _BLOCK_LINES = 1024
 _MOST_DIM = 1 << 16
 _LONGEST_WORD = 1 << 16
@@ -47,7 +48,12 @@ class VectorFile:
         self.name = self._source.name
         self.count: int | None = None
         self.room = _FIRST_ROWS
-        head = self._source.head
+        head = self._source.head.removeprefix(_BOM)
+        if holds_safetensors(head) or head.startswith(FASTTEXT_MAGIC):
+            raise DataError(
+                "fastText .bin and safetensors cannot be read while they are packed: unpack the file first",
+                source=self.name,
+            )
         if not head.strip():
             raise DataError("the file is empty: give a file of word vectors", source=self.name)
         first, _, rest = head.partition(b"\n")
@@ -141,7 +147,7 @@ class VectorFile:
             for place, raw in enumerate(lines, number):
                 if place == 1 and self._header:
                     continue
-                line = raw.rstrip()
+                line = (raw.removeprefix(_BOM) if place == 1 else raw).rstrip()
                 if not line:
                     continue
                 blanks = line.count(b" ")
@@ -220,6 +226,11 @@ class VectorFile:
                 words, parts = [], []
         if words:
             yield words, np.frombuffer(b"".join(parts), dtype="<f4").reshape(len(words), self.dim)
+
+
+def holds_safetensors(head: bytes) -> bool:
+    """Whether a file begins as safetensors do: the size of a header, and its brace."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
 
 
 class _Bytes:

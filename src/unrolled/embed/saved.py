@@ -63,8 +63,8 @@ def save_vectors(
         version: of Unrolled.
 
     Raises:
-        ModelFileError: the target is something else, the disk is full or write-protected, or a vector is not
-            finite.
+        ModelFileError: the target is something else, the disk is full or write-protected, a vector is not
+            finite, or sizes are such as reading refuses.
     """
     target = Path(path)
     weights = {"vectors": np.asarray(table.vectors, dtype=np.float32)}
@@ -90,6 +90,7 @@ def save_vectors(
         }
         if subwords.kept is not None:
             weights["ngrams.kept"] = subwords.kept.astype(np.int32)
+    _refuse_unreadable(target, content)
     for name, array in weights.items():
         if not all_finite(array):
             raise ModelFileError(f"the new vectors: '{name}' holds values that are not finite numbers.")
@@ -117,6 +118,17 @@ def save_vectors(
         raise ModelFileError(
             f"{target}: the vectors cannot be written ({error.strerror or error}). "
             "Check free space and rights, or give another folder."
+        ) from None
+
+
+def _refuse_unreadable(target: Path, content: dict[str, Any]) -> None:
+    """Nothing is written that :func:`load_vectors` would call damaged."""
+    try:
+        _shapes(target, content)
+    except ModelFileError as error:
+        what = str(error).removesuffix(f" {_ADVICE}")
+        raise ModelFileError(
+            f"{what} Such vectors cannot be saved as a folder; a file can hold them."
         ) from None
 
 

@@ -36,8 +36,8 @@ class Subwords:
         """Rows of n-grams in the table."""
         return self.buckets if self.kept is None else len(self.kept)
 
-    def of_words(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The n-gram rows of every word.
+    def of_words(self, words: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """The n-gram rows of every word; bytes are UTF-8, or what fastText takes for it.
 
         Returns:
             ``(starts, rows)``: those of word w are ``rows[starts[w] : starts[w + 1]]``, int64 and int32.
@@ -70,9 +70,12 @@ class Subwords:
         _, buckets = Subwords(self.min_n, self.max_n, self.buckets).of_words(words)
         return Subwords(self.min_n, self.max_n, self.buckets, np.unique(buckets))
 
-    def _block(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _block(self, words: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
         """Number of n-grams of each word, and their buckets: by word, then start, then size."""
-        encoded = [f"<{word}>".encode("utf-8", "surrogatepass") for word in words]
+        encoded = [
+            b"<%b>" % (word if isinstance(word, bytes) else word.encode("utf-8", "surrogatepass"))
+            for word in words
+        ]
         lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
         raw = np.frombuffer(b"".join(encoded), dtype=np.uint8)
         word_end = np.repeat(np.cumsum(lengths), lengths)
@@ -82,6 +85,7 @@ class Subwords:
         starts = np.flatnonzero(begins)
         # The byte after each character; an n-gram grows by whole characters.
         next_start = np.append(starts[1:], len(raw))
+        longest = int(np.diff(next_start, prepend=0).max(initial=0))  # 4 bytes, but in what is not UTF-8
         character_at = np.cumsum(begins) - 1
         at_word_start = starts == (word_end - np.repeat(lengths, lengths))[starts]
         end = starts.copy()
@@ -95,7 +99,7 @@ class Subwords:
                 if not len(growing):
                     break
                 stop = next_start[character_at[end[growing]]]
-                for step in range(4):
+                for step in range(longest):
                     place = end[growing] + step
                     inside = place < stop
                     chosen = growing[inside]

@@ -70,7 +70,8 @@ class WordVectors:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Vectors of a folder that :meth:`save` or ``unrolled vectors train`` wrote, or of a file of another
-        tool: word2vec text or binary, fastText ``.vec`` or ``.bin``, GloVe text, safetensors; also ``.gz``.
+        tool: word2vec text or binary, fastText ``.vec``, GloVe text, these also as ``.gz``; fastText ``.bin``
+        or safetensors.
 
         Raises:
             ModelFileError, DataError: missing, damaged, or not word vectors.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +28,14 @@ def format_of(path: Path, wanted: str | None = None) -> str:
     """The format to write: the wanted one, else by the name (``.gz`` aside).
 
     Raises:
-        OptionError: no such format, or a name that tells none.
+        OptionError: no such format, a name that tells none, or packed safetensors, which nothing reads.
     """
-    if wanted is not None:
-        if wanted not in FORMATS:
-            raise OptionError(f"there is no format '{wanted}'. Choose one of {', '.join(FORMATS)}.")
-        return wanted
+    if wanted is not None and wanted not in FORMATS:
+        raise OptionError(f"there is no format '{wanted}'. Choose one of {', '.join(FORMATS)}.")
     name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".glove.txt"):
-        return "glove"
-    found = _SUFFIXES.get(Path(name).suffix)
+    found = wanted or ("glove" if name.endswith(".glove.txt") else _SUFFIXES.get(Path(name).suffix))
+    if found == "safetensors" and path.name.lower().endswith(".gz"):
+        raise OptionError(f"{path}: safetensors cannot be read while packed. Give a name without .gz.")
     if found is None:
         known = ", ".join(_SUFFIXES)
         raise OptionError(f"{path}: the name tells no format. Use one of {known}, or say which (--to).")
@@ -78,6 +76,22 @@ def write_vectors(
         parts = _text(words, vectors, header=kind == "text")
     if target.name.lower().endswith(".gz"):
         parts = _packed(parts)
+    write_whole(target, parts)
+
+
+def write_whole(target: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        DataError: the target or its place does not allow it, or the disk is full.
+    """
+    if target.is_dir():
+        raise DataError("is a folder: give the name of a file", source=target)
+    if not target.parent.is_dir():
+        raise DataError(
+            f"cannot be written: there is no folder '{target.parent}', make it or check the path",
+            source=target,
+        )
     try:
         write_atomically(target, parts)
     except OSError as error:

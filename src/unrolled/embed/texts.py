@@ -94,10 +94,16 @@ def _files_of(path: str | os.PathLike[str], without: str | os.PathLike[str] | No
     place = Path(path)
     if not place.is_dir():
         return [str(path)]
-    entries = [entry for entry in place.rglob("*") if entry.is_file() and not _hidden(entry, place)]
+    found = [entry for entry in place.rglob("*") if entry.is_file() and not _hidden(entry, place)]
+    entries = found
     if without is not None:
         top, output = place.resolve(), Path(without).resolve()
-        entries = [entry for entry in entries if not _within(top / entry.relative_to(place), output)]
+        entries = [entry for entry in found if not _within(top / entry.relative_to(place), output)]
+        if found and not entries:
+            raise DataError(
+                f"all its files lie in {without}, where the vectors go: give them another folder",
+                source=place,
+            )
     if not entries:
         raise DataError("the folder holds no file: give a folder of text files", source=place)
     return sorted(map(str, entries))

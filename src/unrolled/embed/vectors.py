@@ -138,6 +138,7 @@ class WordVectors:
                     checkpoint_minutes=checkpoint_minutes,
                     kept=target is not None,
                 )
+                self._take(trained, texts.name)
             except BaseException as error:
                 if target is not None:
                     discard_output(target, new=new)
@@ -146,7 +147,6 @@ class WordVectors:
                 raise
             finally:
                 listener.stop()
-            self._take(trained, texts.name)
             del trained  # its table is as large as the vectors
             if target is not None:
                 with stop_on_signal(True):  # so near the end, nobody wants to stop
@@ -158,8 +158,8 @@ class WordVectors:
     def _too_large(options: VectorOptions) -> str:
         return (
             f"the training does not fit into memory. Give a smaller dim (now {options.dim}), fewer words "
-            f"(max_words, now {options.max_words}; min_count, now {options.min_count}), or fewer inputs a window "
-            f"(window, now {options.window}; negative, now {options.negative})."
+            f"(max_words, now {options.max_words}; min_count, now {options.min_count}), or fewer inputs a "
+            f"window (window, now {options.window}; negative, now {options.negative})."
         )
 
     def _take(self, trained: Trained, name: str) -> None:

@@ -173,6 +173,7 @@ def test_mistakes_are_one_line(
     result = run("vectors", *given, cwd=tmp_path)
     assert result.code in (1, 2)
     assert message in result.message
+    assert not (tmp_path / "new").exists()
 
 
 def test_interrupted_training_says_how_to_go_on(run: Run, text: Path, tmp_path: Path) -> None:
@@ -199,6 +200,32 @@ def test_interrupted_training_says_how_to_go_on(run: Run, text: Path, tmp_path: 
     assert "Go on with it (--resume)" in again.message
     other = run(*arguments[:-1], "3", "--resume", cwd=tmp_path)
     assert "other data or options (epochs)" in other.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to another process")
+def test_ctrl_c_while_the_text_is_read(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command_line(["vectors", "train", "-", "--out", "v", *OPTIONS]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        cwd=tmp_path,
+        env=environment(),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        line = b"a text that does not end\n" * 100
+        spool = tmp_path / "v" / "checkpoint" / "new-corpus.ids"
+        while process.poll() is None and not (spool.exists() and spool.stat().st_size):
+            process.stdin.write(line)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        err = process.stderr.read().decode()
+    assert "interrupted; go on with:" in err
+    assert "--resume" not in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "v").exists()
 
 
 def test_a_classifier_starts_from_the_folder_and_can_freeze_it(

@@ -62,6 +62,8 @@ def run(
     vectors = WordVectors(**given_options(values, VectorOptions))
     screen = None if quiet else VectorScreen(stderr=as_json)
     state = Path(out, "checkpoint", "state.json")
+    # Stopped while the text is read, a training leaves the state that it was told to overwrite.
+    old = state.stat().st_mtime_ns if overwrite and state.is_file() else None
     try:
         vectors.fit(
             text[0] if len(text) == 1 else [Path(part) for part in text],
@@ -74,7 +76,8 @@ def run(
         )
     except KeyboardInterrupt:
         arguments = click.get_current_context().find_root().obj or sys.argv[1:]
-        again = resume_command(arguments, checkpoint=state.is_file())
+        kept = state.is_file() and state.stat().st_mtime_ns != old
+        again = resume_command(arguments, checkpoint=kept)
         click.echo(f"interrupted; go on with:\n  {again}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     if screen is not None:

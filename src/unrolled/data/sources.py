@@ -58,7 +58,7 @@ class ByteSource:
             chunks = self._unpacked(sys.stdin.buffer)
         else:
             self._path = Path(path)
-            file = _open(self._path)
+            file = open_bytes(self._path)
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode):
                 self.size_bytes = status.st_size
@@ -86,7 +86,7 @@ class ByteSource:
         """
         if self._path is not None and self.repeatable:
             self.bytes_read = 0
-            yield from self._unpacked(_open(self._path))
+            yield from self._unpacked(open_bytes(self._path))
             return
         if self._rest is None:
             raise DataError(
@@ -170,7 +170,12 @@ def _read_head(chunks: Iterator[bytes], wanted: int) -> tuple[bytes, bool]:
     return b"".join(parts), True
 
 
-def _open(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file for reading.
+
+    Raises:
+        DataError: missing (names the nearest), a folder, or not to be read.
+    """
     try:
         return path.open("rb")
     except FileNotFoundError:

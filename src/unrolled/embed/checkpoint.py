@@ -49,9 +49,20 @@ class VectorCheckpoint:
         """The text as numbers."""
         return self.folder / "corpus.ids"
 
+    @property
+    def new_corpus(self) -> Path:
+        """Where the text is written as numbers until :meth:`begin` takes it."""
+        return self.folder / "new-corpus.ids"
+
     def begin(self, counted: Counted, options: Mapping[str, Any]) -> None:
-        """Keep the vocabulary of a new training, and the state in which nothing is trained yet."""
+        """Keep text and vocabulary of a new training, and the state in which nothing is trained yet.
+
+        A state that was there is thrown away only now.
+        """
         content = dataclasses.asdict(counted) | {"counts": counted.counts.tolist()}
+        self._count = 0
+        (self.folder / _STATE).unlink(missing_ok=True)
+        self.new_corpus.replace(self.corpus)
         self._write(_VOCABULARY, content)
         self._commit({"options": dict(options), "epoch": 0, "place": 0, "seconds": 0.0}, None)
 
@@ -63,9 +74,17 @@ class VectorCheckpoint:
         """
         try:
             content = parse_object((self.folder / _VOCABULARY).read_bytes())
-            return Counted(**{**content, "counts": np.array(content["counts"], dtype=np.int64)})
-        except (OSError, StrictJsonError, KeyError, TypeError, ValueError) as error:
-            raise self._damaged(error) from None
+            counted = Counted(**{**content, "counts": np.array(content["counts"], dtype=np.int64)})
+            words, counts = counted.words, counted.counts
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                raise TypeError(f"{_VOCABULARY} holds no list of words")
+            if len(words) < 2 or counts.shape != (len(words),) or counts.min() < 1:
+                raise ValueError(f"the counts in {_VOCABULARY} do not fit its words")
+            for name in ("tokens", "kept_tokens", "types", "forgotten", "entries"):
+                _number(getattr(counted, name), name, int)
+            return counted
+        except (OSError, StrictJsonError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise self.damaged(error) from None
 
     def save(self, state: Mapping[str, Any], tables: Mapping[str, np.ndarray]) -> None:
         """Replace the state.
@@ -92,13 +111,15 @@ class VectorCheckpoint:
                     f"{self.folder}: a checkpoint of another version of Unrolled. Go on with the version "
                     "that wrote it, or train again with overwrite."
                 )
-            self._count = int(index["count"])
+            self._count = _number(index["count"], "count", int)
             state = index["state"]
-            if not isinstance(state, dict):
-                raise TypeError("no state")
+            if not isinstance(state, dict) or not isinstance(state["options"], dict):
+                raise TypeError(f"{_STATE} holds no state")
+            for name, kind in (("epoch", int), ("place", int), ("seconds", float)):
+                _number(state[name], name, kind)
             return state
         except (OSError, StrictJsonError, KeyError, TypeError, ValueError) as error:
-            raise self._damaged(error) from None
+            raise self.damaged(error) from None
 
     def fill(self, tables: Mapping[str, np.ndarray]) -> None:
         """Read the tables of the last state into arrays, which stay as they are if none was saved.
@@ -121,7 +142,7 @@ class VectorCheckpoint:
             for key, array in tables.items():
                 array[...] = found[key]
         except (OSError, StrictJsonError, tensors.TensorFileError, KeyError, TypeError, ValueError) as error:
-            raise self._damaged(error) from None
+            raise self.damaged(error) from None
 
     def remove(self) -> None:
         """Delete the folder: the training has ended well, or is thrown away."""
@@ -153,7 +174,15 @@ class VectorCheckpoint:
                 f"{path}: cannot be written ({error.strerror or error}). Check free space and rights."
             ) from None
 
-    def _damaged(self, error: Exception) -> TrainingError:
+    def damaged(self, error: Exception) -> TrainingError:
+        """What to raise where something in the folder cannot be as it is."""
         return TrainingError(
             f"{self.folder}: the checkpoint is damaged ({error}). Train again with overwrite."
         )
+
+
+def _number(value: Any, name: str, kind: type[int | float]) -> Any:
+    """A number that is not negative, of a type that may be written without a point."""
+    if isinstance(value, bool) or not isinstance(value, (int, kind)) or not 0 <= value < 1 << 62:
+        raise ValueError(f"'{name}' is {str(value)[:40]}")
+    return value

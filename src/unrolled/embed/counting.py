@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,7 +20,7 @@ import numpy as np
 from unrolled.data.records import MAX_RECORD_BYTES
 from unrolled.embed.options import VectorOptions
 from unrolled.embed.texts import Texts
-from unrolled.errors import DataError
+from unrolled.errors import DataError, TrainingError
 from unrolled.text.basic_english import basic_english_stream
 
 #: Entry of the file that ends a sentence.
@@ -79,17 +80,35 @@ def count_words(
         most_types: different words in memory.
 
     Raises:
-        DataError: text that cannot be read, or fewer than two words that occur often enough.
+        DataError: text that cannot be read, or fewer than two words that occur often enough. ``file`` is
+            then gone.
+        TrainingError: ``file`` cannot be written; it is then gone.
     """
+    try:
+        return _count(texts, options, file, tell, most_types)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _count(
+    texts: Texts,
+    options: VectorOptions,
+    file: Path,
+    tell: Callable[[int], None] | None,
+    most_types: int,
+) -> Counted:
     numbers = itertools.count(1)
     known: defaultdict[str, int] = defaultdict(numbers.__next__)
     known[_LINE_END] = 0
     counts = np.zeros(1 << 16, dtype=np.int64)
     tokens = forgotten = threshold = told = 0
-    with file.open("wb") as spool:
+    with _written(file):
+        spool = file.open("wb", buffering=0)
+    with spool:
         for block in _token_blocks(texts, options.tokenizer):
             ids = np.array(list(map(known.__getitem__, block)), dtype=np.int32)
-            ids.tofile(spool)
+            _write(spool, ids, file)
             highest = int(ids.max(initial=0))
             if highest >= len(counts):
                 counts = np.concatenate([counts, np.zeros(max(len(counts), highest), dtype=np.int64)])
@@ -116,7 +135,8 @@ def count_words(
             source=texts.name,
         )
     kept_counts = counts[[known[word] for word in words]]
-    entries = _renumber(file, final)
+    with _written(file):
+        entries = _renumber(file, final)
     return Counted(
         words,
         kept_counts,
@@ -189,7 +209,7 @@ def _renumber(file: Path, final: np.ndarray) -> int:
     """Give every number in the file its final id, in place: what is written never overtakes what is read."""
     entries = 0
     last = END
-    with file.open("r+b") as reading, file.open("r+b") as writing:
+    with file.open("r+b") as reading, file.open("r+b", buffering=0) as writing:
         while len(numbers := _read(reading)):
             ids = final[numbers]
             ids = ids[ids != -2]
@@ -197,11 +217,28 @@ def _renumber(file: Path, final: np.ndarray) -> int:
             ids = ids[(ids != END) | (before != END)]  # sentences of which no word is left
             if len(ids):
                 last = int(ids[-1])
-                ids.tofile(writing)
+                _write(writing, ids, file)
                 entries += len(ids)
-        writing.flush()
         writing.truncate(entries * 4)
     return entries
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{file}: cannot be written ({error.strerror or error}). The text needs four bytes a token "
+            "there: check free space and rights."
+        ) from None
+
+
+def _write(spool: IO[bytes], ids: np.ndarray, file: Path) -> None:
+    rest = ids.data.cast("B")
+    with _written(file):
+        while rest:  # an unbuffered file may take a part
+            rest = rest[spool.write(rest) :]
 
 
 def _read(file: IO[bytes]) -> np.ndarray:

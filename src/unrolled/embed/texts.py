@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.data.encoding import by_mark, canonical, decoded, without_mark
-from unrolled.data.sources import ByteSource
+from unrolled.data.sources import ByteSource, open_bytes
 from unrolled.errors import DataError
 
 _JOINED_CHARACTERS = 1 << 18
@@ -22,6 +22,7 @@ class Texts:
         data: a path, ``"-"``, a folder (all files in it, in the order of their names), a list of these, or an
             iterable of sentences, each a string or a list of tokens.
         encoding: of files.
+        without: a folder in which no text is looked for: what the training itself writes is none.
 
     Attributes:
         name: how messages and the saved vectors call the data.
@@ -30,17 +31,19 @@ class Texts:
         DataError: a file that is missing or cannot be read, a folder without files, anything else.
     """
 
-    def __init__(self, data: Any, *, encoding: str = "utf-8") -> None:
+    def __init__(
+        self, data: Any, *, encoding: str = "utf-8", without: str | os.PathLike[str] | None = None
+    ) -> None:
         self._encoding = canonical(encoding)
         self._files: list[str] = []
         self._sentences: Iterable[Any] | None = None
         self._digest = hashlib.sha256()
         if isinstance(data, (str, os.PathLike)):
             self.name = str(data)
-            self._files = _files_of(data)
+            self._files = _files_of(data, without)
         elif isinstance(data, (list, tuple)) and data and all(isinstance(one, os.PathLike) for one in data):
             self.name = ", ".join(map(str, data))
-            self._files = [file for one in data for file in _files_of(one)]
+            self._files = [file for one in data for file in _files_of(one, without)]
         elif isinstance(data, Iterable):
             self.name = f"<{type(data).__name__}>"
             self._sentences = data
@@ -48,6 +51,9 @@ class Texts:
             raise DataError(
                 f"text must come from a path, a folder or an iterable of sentences, not {type(data).__name__}"
             )
+        for place in map(Path, self._files):
+            if place.is_file() or not (place.exists() or str(place) == "-"):  # a pipe is opened only once
+                open_bytes(place).close()
 
     @property
     def sha256(self) -> str:
@@ -84,14 +90,27 @@ class Texts:
                 yield "\n"
 
 
-def _files_of(path: str | os.PathLike[str]) -> list[str]:
+def _files_of(path: str | os.PathLike[str], without: str | os.PathLike[str] | None) -> list[str]:
     place = Path(path)
     if not place.is_dir():
         return [str(path)]
-    files = sorted(str(entry) for entry in place.rglob("*") if entry.is_file() and not _hidden(entry, place))
-    if not files:
+    found = [entry for entry in place.rglob("*") if entry.is_file() and not _hidden(entry, place)]
+    entries = found
+    if without is not None:
+        top, output = place.resolve(), Path(without).resolve()
+        entries = [entry for entry in found if not _within(top / entry.relative_to(place), output)]
+        if found and not entries:
+            raise DataError(
+                f"all its files lie in {without}, where the vectors go: give them another folder",
+                source=place,
+            )
+    if not entries:
         raise DataError("the folder holds no file: give a folder of text files", source=place)
-    return files
+    return sorted(map(str, entries))
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return folder in path.parents
 
 
 def _hidden(entry: Path, top: Path) -> bool:

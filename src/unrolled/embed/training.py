@@ -24,7 +24,7 @@ from unrolled.embed.texts import Texts
 from unrolled.engine.arrays import empty
 from unrolled.engine.word2vec import Word2vecModel, check_word2vec, row_stride, train_word2vec
 from unrolled.errors import TrainingError
-from unrolled.interrupt import StopRequest, TrainingInterrupted
+from unrolled.interrupt import StopRequest, TrainingInterrupted, stop_on_signal
 
 #: Places of the text that advance side by side, unless ``fast``. Fixed, because results depend on it: more
 #: lets more threads work, fewer lets each window see newer vectors.
@@ -68,7 +68,6 @@ def train_vectors(
     progress: VectorProgress,
     *,
     resume: bool = False,
-    request: StopRequest | None = None,
     checkpoint_minutes: float = 10.0,
     kept: bool = True,
 ) -> Trained:
@@ -80,9 +79,10 @@ def train_vectors(
         checkpoint: where text and state lie while training goes on; its folder exists.
         progress: told of what happens.
         resume: go on with the state in ``checkpoint``, if there is one.
-        request: asked between two steps whether to stop.
         checkpoint_minutes: time between saved states within an epoch; one is also saved after each epoch.
-        kept: whether states are worth saving; false for a temporary folder.
+        kept: whether states are worth saving, now and then and when Ctrl-C asks to stop; false for a
+            temporary folder. While the text is read there is nothing to save, and Ctrl-C does what it always
+            does.
 
     Raises:
         DataError: text that cannot be read, or too few words.
@@ -94,18 +94,25 @@ def train_vectors(
     if options.subwords:
         subwords = Subwords(options.ngram_min, options.ngram_max, options.ngram_buckets)
         subwords = subwords.that_occur(counted.words)
-    corpus = MappedNumbers(checkpoint.corpus)
-    if len(corpus.numbers) != counted.entries:
-        raise TrainingError(f"{checkpoint.corpus}: truncated. Train again with overwrite.")
-    model = _model(options, counted, subwords, corpus.numbers)
-    check_word2vec(model)
+    try:
+        corpus = MappedNumbers(checkpoint.corpus)
+        if len(corpus.numbers) != counted.entries:
+            raise ValueError(f"{checkpoint.corpus.name} has another length")
+        model = _model(options, counted, subwords, corpus.numbers)
+        check_word2vec(model)
+        place = (state["epoch"], state["place"])
+        if place > (options.epochs, 0) or place[1] >= model.chunks:
+            raise ValueError(f"epoch {place[0]}, place {place[1]} does not exist")
+    except (OSError, ValueError) as error:
+        raise checkpoint.damaged(error) from None
     corpus.release()
     _start(model.input, options.dim, options.seed)
     model.output[...] = 0
-    run = _Run(options, model, counted, checkpoint, progress, request or StopRequest(), kept)
-    run.release = corpus.release
-    run.interval = checkpoint_minutes * 60
-    loss = run.train(state)
+    with stop_on_signal(kept) as request:
+        run = _Run(options, model, counted, checkpoint, progress, request, kept)
+        run.release = corpus.release
+        run.interval = checkpoint_minutes * 60
+        loss = run.train(state)
     table = model.input[:, : options.dim]
     return Trained(counted, table, subwords, run.seconds, loss)
 
@@ -119,7 +126,7 @@ def _vocabulary(
 ) -> tuple[Counted, dict[str, Any]]:
     """Count the words, or take up what an interrupted training has counted in the same text."""
     if not (resume and checkpoint.exists):
-        counted = count_words(texts, options, checkpoint.corpus, tell=progress.counting)
+        counted = count_words(texts, options, checkpoint.new_corpus, tell=progress.counting)
         checkpoint.begin(counted, options.to_dict())
         give_back_memory()  # of the words that were left out, before the tables are made
         progress.message(_about(counted, options))
@@ -288,14 +295,20 @@ class _Run:
                     self._save(now)
                     last_save = time.monotonic()
             loss = total / weight if weight else float("nan")
-        if not all_finite(model.input):
-            raise TrainingError(
-                f"the vectors are no longer finite numbers. Train with a lower learning_rate (now "
-                f"{options.learning_rate:g}; try {options.learning_rate / 4:g})."
-            )
+        self._check_finite()
         return loss
 
+    def _check_finite(self) -> None:
+        if all(map(all_finite, self._tables.values())):
+            return
+        rate = self.options.learning_rate
+        raise TrainingError(
+            f"the vectors are no longer finite numbers. Train with a lower learning_rate (now {rate:g}; "
+            f"try {rate / 4:g})."
+        )
+
     def _save(self, place: dict[str, int]) -> None:
+        self._check_finite()
         state = {"options": self.options.to_dict(), "seconds": self.seconds, **place}
         self.checkpoint.save(state, self._tables)
 

@@ -17,14 +17,14 @@ from unrolled.embed.evaluation import evaluate_analogies, evaluate_pairs
 from unrolled.embed.neighbours import nearest
 from unrolled.embed.opening import read_table
 from unrolled.embed.options import VectorOptions
-from unrolled.embed.output import prepare_output
+from unrolled.embed.output import discard_output, prepare_output
 from unrolled.embed.progress import SilentVectors, VectorProgress
 from unrolled.embed.saved import load_vectors, save_vectors
 from unrolled.embed.table import VectorTable, unit
 from unrolled.embed.texts import Texts
 from unrolled.embed.training import Trained, train_vectors
 from unrolled.embed.writing import write_vectors
-from unrolled.errors import OptionError, UnrolledError
+from unrolled.errors import OptionError, TrainingError, UnrolledError
 from unrolled.interrupt import stop_on_signal
 
 #: A word and its cosine to what was asked.
@@ -121,14 +121,12 @@ class WordVectors:
         if self.options is None:
             raise OptionError("vectors of another tool cannot be trained further: make new WordVectors.")
         listener = progress or SilentVectors()
-        texts = Texts(text, encoding=encoding)
+        texts = Texts(text, encoding=encoding, without=out)
         target = None if out is None else Path(out)
+        new = target is not None and not target.exists()
         if target is not None:
             prepare_output(target, resume=resume, overwrite=overwrite)
-        with (
-            TemporaryDirectory(prefix="unrolled-") as temporary,
-            stop_on_signal(target is not None) as request,
-        ):
+        with TemporaryDirectory(prefix="unrolled-") as temporary:
             checkpoint = VectorCheckpoint(Path(temporary) if target is None else target / "checkpoint")
             try:
                 trained = train_vectors(
@@ -137,18 +135,32 @@ class WordVectors:
                     checkpoint,
                     listener,
                     resume=resume,
-                    request=request,
                     checkpoint_minutes=checkpoint_minutes,
                     kept=target is not None,
                 )
+                self._take(trained, texts.name)
+            except BaseException as error:
+                if target is not None:
+                    discard_output(target, new=new)
+                if isinstance(error, MemoryError):
+                    raise TrainingError(self._too_large(self.options)) from None
+                raise
             finally:
                 listener.stop()
-            self._take(trained, texts.name)
             del trained  # its table is as large as the vectors
             if target is not None:
-                self.save(target)
-                checkpoint.remove()
+                with stop_on_signal(True):  # so near the end, nobody wants to stop
+                    self.save(target)
+                    checkpoint.remove()
         return self
+
+    @staticmethod
+    def _too_large(options: VectorOptions) -> str:
+        return (
+            f"the training does not fit into memory. Give a smaller dim (now {options.dim}), fewer words "
+            f"(max_words, now {options.max_words}; min_count, now {options.min_count}), or fewer inputs a "
+            f"window (window, now {options.window}; negative, now {options.negative})."
+        )
 
     def _take(self, trained: Trained, name: str) -> None:
         assert self.options is not None

@@ -16,14 +16,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unrolled.embed.vectors import WordVectors as WordVectors
     from unrolled.options import ClassifierOptions as ClassifierOptions
+    from unrolled.options import TaggerOptions as TaggerOptions
     from unrolled.runtime.opening import load as load
     from unrolled.train.classifier import Classifier as Classifier
+    from unrolled.train.tagger import Tagger as Tagger
 
     __version__: str
 
 _HOME = {
     "Classifier": "unrolled.train.classifier",
     "ClassifierOptions": "unrolled.options",
+    "Tagger": "unrolled.train.tagger",
+    "TaggerOptions": "unrolled.options",
     "WordVectors": "unrolled.embed.vectors",
     "load": "unrolled.runtime.opening",
 }
@@ -44,7 +48,7 @@ _MODULES = frozenset(
     )
 )
 
-__all__ = ["Classifier", "ClassifierOptions", "WordVectors", "__version__", "load"]
+__all__ = ["Classifier", "ClassifierOptions", "Tagger", "TaggerOptions", "WordVectors", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

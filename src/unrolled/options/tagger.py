@@ -58,6 +58,13 @@ class TaggerOptions(Options):
         "of word2vec, fastText or GloVe, also .gz.",
         group="Model",
     )
+    vector_words: int = option(
+        30_000,
+        "Words of the given vectors that the model keeps at most: the first, which are the most frequent.",
+        low=1,
+        high=10_000_000,
+        group="Model",
+    )
     min_freq: int = option(
         2, "Words seen fewer times than this are unknown.", low=1, high=1_000_000, group="Text"
     )
@@ -178,6 +185,8 @@ class TaggerOptions(Options):
                 f"preset '{preset}' is unknown. Choose one of {', '.join(TAGGER_PRESETS)}.{hint}"
             )
         options = cls.from_dict({**TAGGER_PRESETS[preset], **changes})
+        if "vector_words" in changes and not options.vectors:
+            raise OptionError("vector_words has no effect without vectors: leave it out.")
         if options.characters == "none":
             for name in ("char_dim", "char_hidden"):
                 if name in changes:

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from unrolled.runtime.files import SavedModel, load_model
     from unrolled.runtime.predictor import Prediction, Predictor, load
     from unrolled.runtime.saving import as_saved_model, save_model
+    from unrolled.runtime.tag_predictor import Tagging, TagPredictor
 
 _HOME = {
     "Prediction": "predictor",
     "Predictor": "predictor",
     "SavedModel": "files",
+    "TagPredictor": "tag_predictor",
+    "Tagging": "tag_predictor",
     "as_saved_model": "saving",
     "load": "predictor",
     "load_model": "files",
@@ -27,6 +30,8 @@ __all__ = [
     "Prediction",
     "Predictor",
     "SavedModel",
+    "TagPredictor",
+    "Tagging",
     "as_saved_model",
     "load",
     "load_model",

@@ -26,7 +26,8 @@ def load(path: str | os.PathLike[str], *, weights: Precision = "float32") -> Any
         weights: of a model's recurrent layers, as :class:`unrolled.runtime.Predictor` takes it.
 
     Returns:
-        A :class:`unrolled.runtime.Predictor`, or :class:`unrolled.WordVectors` for a folder of word vectors.
+        A :class:`unrolled.runtime.Predictor` for a classifier, a :class:`unrolled.runtime.TagPredictor` for a
+        tagger, or :class:`unrolled.WordVectors` for a folder of word vectors.
 
     Raises:
         ModelFileError: there is nothing of the kind, or it is damaged, truncated, hostile, or of a newer
@@ -41,9 +42,16 @@ def load(path: str | os.PathLike[str], *, weights: Precision = "float32") -> Any
             raise OptionError(f"{path} holds word vectors, which have no recurrent weights to reduce.")
 
         return WordVectors.load(path)
-    from unrolled.runtime.predictor import load as load_model
+    from unrolled.runtime.files import load_model
 
-    return load_model(path, weights=weights)
+    model = load_model(path)
+    if model.manifest.raw["task"] == "tag":
+        from unrolled.runtime.tag_predictor import TagPredictor
+
+        return TagPredictor(model, weights=weights)
+    from unrolled.runtime.predictor import Predictor
+
+    return Predictor(model, weights=weights)
 
 
 def holds_vectors(path: str | os.PathLike[str]) -> bool:

@@ -13,8 +13,9 @@ import numpy as np
 from unrolled.engine import Precision
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.options import ClassifierOptions
+from unrolled.runtime.classifier_manifest import WIDE_KEPT_NAME, ClassifierManifest
 from unrolled.runtime.files import SavedModel, load_model
-from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME, WIDE_KEPT_NAME
+from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME
 from unrolled.runtime.network import Network
 from unrolled.runtime.wide import Wide, joined, sigmoid, softmax
 from unrolled.text.batch import SequenceBatch
@@ -71,19 +72,25 @@ class Predictor:
         tokenizer: the model's own.
 
     Raises:
-        ModelFileError: the tokenizer is damaged or does not fit the embedding table.
+        ModelFileError: the model is none of a classifier, or its tokenizer is damaged or does not fit the
+            embedding table.
         MissingExtraError: the tokenizer needs a package that is not installed.
         OptionError: reduced weights for a model without recurrent layers.
     """
 
     def __init__(self, model: SavedModel, *, weights: Precision = "float32") -> None:
         manifest = model.manifest
+        if not isinstance(manifest, ClassifierManifest):
+            raise ModelFileError(
+                f"{model.path or 'the model'}: not a classifier. Open it with unrolled.load."
+            )
         self._model = model
+        self._manifest = manifest
         self.options: ClassifierOptions = manifest.options
         self.labels: list[str] = list(manifest.labels)
         self.tokenizer: Tokenizer = _tokenizer(model)
         options = self.options
-        self._pipeline = TextPipeline(self.tokenizer, _hasher(model), options.max_length)
+        self._pipeline = TextPipeline(self.tokenizer, _hasher(model, options), options.max_length)
         if self._pipeline.table_rows != manifest.table_rows:
             raise ModelFileError(
                 f"{model.path or 'the model'}: the embedding table has {manifest.table_rows} rows, but "
@@ -195,7 +202,7 @@ class Predictor:
 
     def info(self) -> dict[str, Any]:
         """What the model is, trained on what, how good, how large; ready for JSON."""
-        manifest, raw = self._model.manifest, self._model.manifest.raw
+        manifest, raw = self._manifest, self._manifest.raw
         return {
             "path": None if self.path is None else str(self.path),
             "task": self.options.task,
@@ -223,11 +230,11 @@ class Predictor:
         """
         from unrolled.runtime.saving import save_model
 
-        save_model(path, self._model.manifest.raw, self._model.tokenizer_json, self._model.weights)
+        save_model(path, self._manifest.raw, self._model.tokenizer_json, self._model.weights)
 
     def _all_outputs(self, texts: Iterable[str]) -> np.ndarray:
         parts = [self._outputs(part) for part in _parts(texts, _CHUNK_TEXTS)]
-        width = self._model.manifest.outputs
+        width = self._manifest.outputs
         return np.concatenate(parts) if parts else np.zeros((0, width), dtype=np.float32)
 
     def _outputs(self, texts: Sequence[str]) -> np.ndarray:
@@ -241,7 +248,7 @@ class Predictor:
         self, positions: SequenceBatch, rows: SequenceBatch, wide: SequenceBatch | None
     ) -> np.ndarray:
         """Mean of the members' probabilities or numbers, ``(n, outputs)``."""
-        manifest = self._model.manifest
+        manifest = self._manifest
         multi = self.options.task == "multi"
         # Of float32 probabilities close to 1 the wide part's logits would see only steps.
         precision = np.float64 if multi and wide is not None else np.float32
@@ -306,8 +313,7 @@ def _tokenizer(model: SavedModel) -> Tokenizer:
         raise ModelFileError(f"{where}: {error} Copy or train the model again.") from None
 
 
-def _hasher(model: SavedModel) -> NgramHasher | None:
-    options = model.manifest.options
+def _hasher(model: SavedModel, options: ClassifierOptions) -> NgramHasher | None:
     if not options.ngram_max:
         return None
     try:

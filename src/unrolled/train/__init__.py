@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from unrolled.train.fitting import fit
     from unrolled.train.log import Epoch
     from unrolled.train.progress import BarProgress, Progress, Silent
+    from unrolled.train.tag_fitting import fit_tagger
+    from unrolled.train.tagger import Tagger
 
 _HOME = {
     "BarProgress": "progress",
@@ -20,10 +22,22 @@ _HOME = {
     "Epoch": "log",
     "Progress": "progress",
     "Silent": "progress",
+    "Tagger": "tagger",
     "fit": "fitting",
+    "fit_tagger": "tag_fitting",
 }
 
-__all__ = ["BarProgress", "Classifier", "Epoch", "Progress", "Silent", "TrainingInterrupted", "fit"]
+__all__ = [
+    "BarProgress",
+    "Classifier",
+    "Epoch",
+    "Progress",
+    "Silent",
+    "Tagger",
+    "TrainingInterrupted",
+    "fit",
+    "fit_tagger",
+]
 
 
 def __getattr__(name: str) -> Any:

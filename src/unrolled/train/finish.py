@@ -97,7 +97,7 @@ def manifest_of(trained: Trained) -> dict[str, Any]:
     return {
         "format": "unrolled-model",
         "format_version": 1,
-        "unrolled_version": _own_version(),
+        "unrolled_version": own_version(),
         "task": "classify",
         "options": options.to_dict(),
         "labels": corpus.labels,
@@ -118,7 +118,7 @@ def manifest_of(trained: Trained) -> dict[str, Any]:
             "epochs_run": [course["epoch"] for course in trained.courses],
             "best_epoch": [course["best_epoch"] + 1 for course in trained.courses],
             "dev_score": [course["best_score"] for course in trained.courses],
-            "created": _utc(trained.started),
+            "created": utc(trained.started),
             "parameters": sum(tensor.numel() for member in trained.members for tensor in member.values()),
             "torch": torch.__version__,
             "notes": corpus.notes,
@@ -219,11 +219,13 @@ def _calibration_error(given: np.ndarray, targets: Targets, task: str) -> float:
     return metrics.expected_calibration_error(confidence, correct)
 
 
-def _utc(seconds: float) -> str:
+def utc(seconds: float) -> str:
+    """A time since 1970 as ISO 8601."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
 
 
-def _own_version() -> str:
+def own_version() -> str:
+    """Version of the installed package."""
     try:
         return version("unrolled")
     except PackageNotFoundError:  # run from a source tree that was never installed

@@ -199,7 +199,7 @@ def _judge(
     around.progress.epoch(row, around.log.score)
 
 
-def rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def table_rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights as they will be stored: the embedding table in half precision if its values fit.
 
     Half precision keeps 11 bits. A token's vector is the sum of a dozen rows, which are learned with noise

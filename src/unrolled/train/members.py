@@ -16,14 +16,14 @@ from unrolled.errors import TrainingError
 from unrolled.interrupt import StopRequest, TrainingInterrupted
 from unrolled.train.checkpoint import Checkpoint, differences
 from unrolled.train.distributed import Ranks, join_ranks
-from unrolled.train.learner import TABLE, Learner
+from unrolled.train.learner import Learner
 from unrolled.train.loop import (
     Course,
     StoppedError,
     Surroundings,
     epoch_batches,
     member_seed,
-    rounded,
+    table_rounded,
     train_member,
 )
 from unrolled.train.output import OutputFolder
@@ -173,6 +173,7 @@ class Members:
         saved: dict[str, Any] | None,
         request: StopRequest,
         *,
+        rounded: Callable[[dict[str, Tensor]], dict[str, Tensor]] = table_rounded,
         vectors: tuple[Tensor, Tensor] | None = None,
         freeze: bool = False,
     ) -> None:
@@ -183,6 +184,7 @@ class Members:
             build: makes a member's model.
             saved: of :meth:`saved`.
             request: whether to stop.
+            rounded: makes of a member's weights what will be stored.
             vectors, freeze: as :class:`Learner` takes them.
 
         Raises:
@@ -208,7 +210,9 @@ class Members:
                 saver.load(saved)
             saver.train(request)
             weights = rounded(best)
-            logits = learner.logits({**weights, TABLE: weights[TABLE].float()}, around.corpus.dev)
+            logits = learner.logits(
+                {name: tensor.float() for name, tensor in weights.items()}, around.corpus.dev
+            )
             self.weights.append({**weights, DEV_LOGITS: torch.from_numpy(logits)})
             self.courses.append(saver.course.as_dict())
             if self.checkpoint is not None and self.ranks.writes:

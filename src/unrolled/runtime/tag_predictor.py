@@ -1,0 +1,328 @@
+"""A saved tagger that answers: sentences in, a tag a word or spans out. Needs no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.data.spans import allowed_transitions, decode_spans, encode_spans
+from unrolled.embed.fixed import FixedVectors
+from unrolled.engine import Precision
+from unrolled.errors import ModelFileError, OptionError
+from unrolled.options import TaggerOptions
+from unrolled.runtime.files import SavedModel
+from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME
+from unrolled.runtime.tag_manifest import FIXED_NAME, TagManifest
+from unrolled.runtime.tag_network import TagNetwork
+from unrolled.runtime.tagging import CrfArrays, decoded, tag_probabilities
+from unrolled.runtime.word_memory import WordMemory
+from unrolled.text.batch import SequenceBatch
+from unrolled.text.ngrams import NgramHasher
+from unrolled.text.offsets import split_characters, split_words
+from unrolled.text.word_features import WordFeatures
+
+_CHUNK_SENTENCES = 1024
+_GROUP_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedSpan:
+    """Some neighbouring words that are one thing.
+
+    Attributes:
+        start, end: words, from 0, ``end`` exclusive.
+        label: what it is.
+        probability: the smallest of its words' tags, in [0, 1].
+        text: of the sentence, as it stands there; the words with spaces between if they came as words.
+        start_char, end_char: where it stands in the sentence, in characters; ``None`` if that came as words.
+    """
+
+    start: int
+    end: int
+    label: str
+    probability: float
+    text: str
+    start_char: int | None
+    end_char: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """The answer for one sentence.
+
+    Attributes:
+        words: of the sentence.
+        offsets: start and end of each word in the sentence, in characters; ``None`` if it came as words.
+        tags: one a word, in the scheme of the training data.
+        probabilities: of the tags, in [0, 1]; with a CRF the marginal ones.
+        spans: empty for a model of plain tags.
+    """
+
+    words: list[str]
+    offsets: list[tuple[int, int]] | None
+    tags: list[str]
+    probabilities: list[float]
+    spans: list[TaggedSpan]
+
+
+class TagPredictor:
+    """A tagger ready to answer. May be used from several threads.
+
+    Args:
+        model: what :func:`unrolled.runtime.load_model` read or :func:`unrolled.runtime.as_saved_model` put
+            together.
+        weights: how exactly the engine holds the recurrent weights, as :class:`unrolled.runtime.Predictor`
+            takes it.
+
+    Attributes:
+        labels: of spans their kinds, else the tags.
+        options: how the model was built.
+
+    Raises:
+        ModelFileError: the model is none of a tagger, or its parts do not fit together.
+    """
+
+    def __init__(self, model: SavedModel, *, weights: Precision = "float32") -> None:
+        manifest = model.manifest
+        if not isinstance(manifest, TagManifest):
+            raise ModelFileError(f"{model.path or 'the model'}: not a tagger. Open it with unrolled.load.")
+        self._model = model
+        self._manifest = manifest
+        self.options: TaggerOptions = manifest.options
+        self._tags = list(manifest.labels)
+        self.labels = self._tags
+        if manifest.scheme != "none":
+            self.labels = sorted({tag.partition("-")[2] for tag in self._tags if tag != "O"})
+        self._features = _features(model, manifest)
+        members = [
+            {
+                name.removeprefix(prefix): array
+                for name, array in model.weights.items()
+                if name.startswith(prefix)
+            }
+            for prefix in (f"members.{k}." for k in range(self.options.members))
+        ]
+        self._networks = [TagNetwork(self.options, member, weights) for member in members]
+        self._crf = _crf(manifest, members) if manifest.crf else None
+        self._fixed = _fixed(model)
+        self._memory = WordMemory(self._word_vectors)
+
+    @property
+    def path(self) -> Path | None:
+        """Where the model was read from; ``None`` if it was not."""
+        return self._model.path
+
+    @property
+    def is_span_model(self) -> bool:
+        """Whether it finds spans; else it gives each word a plain tag."""
+        return self._manifest.scheme != "none"
+
+    def predict(self, sentences: Iterable[str] | Iterable[Sequence[str]]) -> list[Tagging]:
+        """The answers for sentences, in order.
+
+        Args:
+            sentences: each a string, which is divided into words, or a list of words.
+
+        Raises:
+            TypeError: one string instead of several, or something that is neither.
+        """
+        return list(self.predict_stream(sentences))
+
+    def predict_stream(
+        self, sentences: Iterable[str] | Iterable[Sequence[str]], *, batch_size: int = _CHUNK_SENTENCES
+    ) -> Iterator[Tagging]:
+        """The answers for a stream of sentences, in order, in constant memory.
+
+        Raises:
+            TypeError: as :meth:`predict`.
+            OptionError: ``batch_size`` below 1.
+        """
+        if batch_size < 1:
+            raise OptionError(f"batch_size must be at least 1, not {batch_size}.")
+        if isinstance(sentences, str):
+            raise TypeError("expected a list of sentences, got one string: put it into a list, [sentence]")
+        source = iter(sentences)
+        while part := list(islice(source, batch_size)):
+            split = [self._split(sentence) for sentence in part]
+            words = [one for one, _ in split]
+            tags, sure = self._tag(words)
+            place = 0
+            for sentence, (own, offsets) in zip(part, split, strict=True):
+                stop = place + len(own)
+                yield self._answer(sentence, own, offsets, tags[place:stop], sure[place:stop])
+                place = stop
+
+    def tag_words(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The tags alone, of sentences that are divided into words: the quickest way.
+
+        Returns:
+            for each sentence a tag a word, in the scheme of the training data.
+        """
+        tags, _ = self._tag(sentences, sure=False)
+        names = self._tags
+        found, place = [], 0
+        for words in sentences:
+            stop = place + len(words)
+            found.append(self._written([names[tag] for tag in tags[place:stop].tolist()]))
+            place = stop
+        return found
+
+    def info(self) -> dict[str, Any]:
+        """What the model is, trained on what, how good, how large; ready for JSON."""
+        manifest, raw = self._manifest, self._manifest.raw
+        return {
+            "path": None if self.path is None else str(self.path),
+            "task": "tag",
+            "labels": list(self.labels),
+            "unrolled_version": raw.get("unrolled_version"),
+            "format_version": raw["format_version"],
+            "scheme": manifest.scheme,
+            "crf": manifest.crf,
+            "by_character": manifest.by_character,
+            "parameters": manifest.parameters,
+            "bytes": sum(array.nbytes for array in self._model.weights.values())
+            + len(self._model.tokenizer_json.encode("utf-8")),
+            "storage": raw["storage"]["embedding"],
+            "metrics": raw.get("metrics", {}),
+            "training": raw.get("training", {}),
+            "options": self.options.to_dict(),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as a folder, or as a zip if the name ends in ``.zip``.
+
+        Raises:
+            ModelFileError: as :func:`unrolled.runtime.save_model`.
+        """
+        from unrolled.runtime.saving import save_model
+
+        save_model(path, self._manifest.raw, self._model.tokenizer_json, self._model.weights)
+
+    def knows(self, word: str) -> bool:
+        """Whether the word had a row of its own in training."""
+        return self._features.knows(word)
+
+    def _split(self, sentence: str | Sequence[str]) -> tuple[list[str], list[tuple[int, int]] | None]:
+        if isinstance(sentence, str):
+            found = split_characters(sentence) if self._manifest.by_character else split_words(sentence)
+            return [word for word, _, _ in found], [(start, end) for _, start, end in found]
+        words = list(sentence)
+        for word in words:
+            if not isinstance(word, str):
+                raise TypeError(f"a sentence is a string or a list of strings, but holds {word!r}")
+        return words, None
+
+    def _tag(self, sentences: Sequence[Sequence[str]], *, sure: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the best tags ``(tokens,)`` and their probabilities ``(tokens,)``."""
+        lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
+        total = int(lengths.sum())
+        places, tables = self._memory.find(chain.from_iterable(sentences), total)
+        tags = np.zeros(total, dtype=np.int64)
+        probabilities = np.ones(total, dtype=np.float32)
+        if not total:
+            return tags, probabilities
+        first = begin = 0
+        ends = np.cumsum(lengths)
+        while first < len(lengths):
+            last = max(first + 1, int(np.searchsorted(ends, begin + _GROUP_TOKENS, side="right")))
+            stop = int(ends[last - 1])
+            group = SequenceBatch(places[begin:stop], lengths[first:last])
+            scores = self._scores(tables, group)
+            best = decoded(scores, group.lengths, self._crf)
+            tags[begin:stop] = best
+            if sure and stop > begin:
+                found = tag_probabilities(scores, group.lengths, self._crf)
+                probabilities[begin:stop] = found[np.arange(stop - begin), best]
+            first, begin = last, stop
+        return tags, probabilities
+
+    def _scores(self, tables: list[np.ndarray], words: SequenceBatch) -> np.ndarray:
+        """Mean of the members' scores: their probabilities multiplied, in a CRF those of whole paths."""
+        scores = self._networks[0].scores(tables[0], words)
+        for network, table in zip(self._networks[1:], tables[1:], strict=True):
+            scores += network.scores(table, words)
+        if len(self._networks) > 1:
+            scores /= len(self._networks)
+        return scores
+
+    def _word_vectors(self, words: Sequence[str]) -> list[np.ndarray]:
+        encoded = self._features.encode(words)
+        fixed = [] if self._fixed is None else [self._fixed.of(words)]
+        return [np.concatenate([network.word_vectors(encoded), *fixed], axis=1) for network in self._networks]
+
+    def _written(self, tags: list[str]) -> list[str]:
+        """The model's own tags in the scheme of the user."""
+        scheme = self._manifest.scheme
+        if scheme in ("none", "bioes"):
+            return tags
+        return encode_spans(decode_spans(tags, "bioes"), len(tags), scheme)
+
+    def _answer(
+        self,
+        sentence: str | Sequence[str],
+        words: list[str],
+        offsets: list[tuple[int, int]] | None,
+        numbers: np.ndarray,
+        sure: np.ndarray,
+    ) -> Tagging:
+        tags = [self._tags[number] for number in numbers.tolist()]
+        probabilities = sure.tolist()
+        spans = []
+        if self.is_span_model:
+            for start, end, label in decode_spans(tags, "bioes"):
+                first = last = None
+                text = " ".join(words[start:end])
+                if offsets is not None:
+                    first, last = offsets[start][0], offsets[end - 1][1]
+                    text = str(sentence)[first:last]
+                spans.append(TaggedSpan(start, end, label, min(probabilities[start:end]), text, first, last))
+        return Tagging(words, offsets, self._written(tags), probabilities, spans)
+
+
+def _features(model: SavedModel, manifest: TagManifest) -> WordFeatures:
+    options = manifest.options
+    where = TOKENIZER_NAME if model.path is None else str(model.path / TOKENIZER_NAME)
+    try:
+        hasher = None
+        if options.ngram_max:
+            hasher = NgramHasher(
+                options.ngram_min, options.ngram_max, options.ngram_buckets, model.weights.get(KEPT_NAME)
+            )
+        features = WordFeatures.from_json(model.tokenizer_json, hasher)
+    except (ModelFileError, OptionError) as error:
+        raise ModelFileError(f"{where}: {error} Copy or train the model again.") from None
+    if (features.table_rows, features.character_count) != (manifest.table_rows, manifest.characters):
+        raise ModelFileError(
+            f"{where}: it has {features.table_rows} rows of words and {features.character_count} characters, "
+            f"the model {manifest.table_rows} and {manifest.characters}. The files do not belong together: "
+            "copy the model again."
+        )
+    return features
+
+
+def _crf(manifest: TagManifest, members: list[dict[str, np.ndarray]]) -> CrfArrays:
+    """Mean of the members' transitions, minus infinity where the scheme forbids them."""
+    allowed = allowed_transitions(manifest.labels, "none" if manifest.scheme == "none" else "bioes")
+    arrays = [
+        np.where(mask, np.mean([member[f"crf.{name}"] for member in members], axis=0), -np.inf)
+        for name, mask in zip(("transitions", "start", "end"), allowed, strict=True)
+    ]
+    return tuple(np.ascontiguousarray(array, dtype=np.float32) for array in arrays)  # type: ignore[return-value]
+
+
+def _fixed(model: SavedModel) -> FixedVectors | None:
+    if FIXED_NAME not in model.weights:
+        return None
+    from unrolled.storage.strict_json import parse_object
+
+    table = model.weights[FIXED_NAME]
+    words = parse_object(model.tokenizer_json.encode("utf-8")).get("vector_words")
+    if not isinstance(words, list) or len(words) != len(table) or len(set(map(str, words))) != len(words):
+        raise ModelFileError(f"{model.path or 'the model'}: the words of its vectors are damaged.")
+    return FixedVectors([str(word) for word in words], table)

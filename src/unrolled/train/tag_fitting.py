@@ -1,0 +1,217 @@
+"""From tagged sentences to a model that answers: the whole training of a tagger."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.data.spans import Scheme
+from unrolled.embed.opening import check_vectors, vectors_sha256
+from unrolled.interrupt import stop_on_signal
+from unrolled.options import TaggerOptions
+from unrolled.runtime.manifest import KEPT_NAME
+from unrolled.runtime.tag_manifest import FIXED_NAME
+from unrolled.runtime.tagging import decoded, span_f1
+from unrolled.train.curve import draw_curve
+from unrolled.train.finish import own_version, utc
+from unrolled.train.log import TrainingLog
+from unrolled.train.loop import Clock, Surroundings
+from unrolled.train.members import DEV_LOGITS, Members, training_place
+from unrolled.train.progress import Progress
+from unrolled.train.tag_objective import TagObjective
+from unrolled.train.tagged_corpus import Tagged, TaggedCorpus, build_tagged_corpus
+
+if TYPE_CHECKING:
+    from unrolled.runtime import TagPredictor
+
+
+def fit_tagger(
+    options: TaggerOptions,
+    train: Iterable[Tagged],
+    dev: Iterable[Tagged] | None = None,
+    *,
+    scheme: Scheme | None = None,
+    by_character: bool = False,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    checkpoint_minutes: float = 10.0,
+    names: tuple[str, str] = ("train", "dev"),
+) -> TagPredictor:
+    """Train a tagger.
+
+    The same data, options and number of threads give the same weights, bit for bit, interrupted or not.
+
+    Args:
+        options: how the model is built and trained.
+        train: tagged sentences; read once.
+        dev: tagged sentences to choose the best epoch by, or ``None`` to hold out a tenth of ``train``.
+        scheme: how the tags write spans; recognised if ``None``.
+        by_character: each character is a word, ``▁`` for a space; tells the model how to divide a string.
+        out: folder for the model, its ``training/`` log and, until the end, its ``checkpoint/``. ``None``
+            keeps the model in memory; nothing is then left of a training that is interrupted.
+        resume: go on with the checkpoint in ``out``, if there is one.
+        overwrite: replace a model or checkpoint in ``out``. The old model stays until the new one is
+            complete.
+        progress: told of what happens.
+        checkpoint_minutes: time between checkpoints within an epoch; one is also written after each epoch.
+        names: of the two sources, for messages and the saved model.
+
+    Raises:
+        TrainingError: nothing to learn, a loss that is not a number, a checkpoint of other data or options,
+            an ``out`` that is in use.
+        DataError: data or word vectors that cannot be read.
+        TrainingInterrupted: Ctrl-C or SIGTERM; the state was saved.
+    """
+
+    def check() -> None:
+        if options.vectors:
+            check_vectors(options.vectors)
+
+    with training_place(
+        options,
+        out,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+        checkpoint_minutes=checkpoint_minutes,
+        check=check,
+    ) as (members, _):
+        return _train(options, members, train, dev, names, resume, scheme, by_character)
+
+
+def _train(
+    options: TaggerOptions,
+    members: Members,
+    train: Iterable[Tagged],
+    dev: Iterable[Tagged] | None,
+    names: tuple[str, str],
+    resume: bool,
+    scheme: Scheme | None,
+    by_character: bool,
+) -> TagPredictor:
+    started = time.time()
+    ranks, output = members.ranks, members.output
+    saved, _ = members.saved(resume)
+    corpus = ranks.first(lambda: build_tagged_corpus(options, train, dev, names=names, scheme=scheme))
+    about: dict[str, Any] = {"data": corpus.fingerprint}
+    if options.vectors:
+        about["vectors"] = {"sha256": ranks.first(lambda: vectors_sha256(options.vectors))}
+    recipe = options.for_words(int(corpus.train.lengths.sum()))
+    for note in corpus.notes:
+        members.progress.message(note)
+    tokenizer = _tokenizer_json(corpus, by_character)
+    members.begin(about, saved, tokenizer)
+    objective = TagObjective(options, corpus)
+    folder = output.log_folder if output is not None and ranks.writes else None
+    log = TrainingLog(objective.score_name, folder, saved["log"] if saved else [])
+    clock = Clock(saved["seconds"] if saved else 0.0)
+    with stop_on_signal(members.checkpoint is not None) as request:
+        around = Surroundings(corpus, recipe, objective, log, members.progress, clock, lambda: request.asked)
+        members.train(around, lambda: objective.model(recipe, corpus), saved, request, rounded=_rounded)
+    logits = np.mean([member.pop(DEV_LOGITS).numpy() for member in members.weights], axis=0)
+    half = all(member["embedding.weight"].dtype == torch.float16 for member in members.weights)
+    manifest = {
+        "format": "unrolled-model",
+        "format_version": 1,
+        "unrolled_version": own_version(),
+        "task": "tag",
+        "options": options.to_dict(),
+        "labels": corpus.labels,
+        "scheme": corpus.scheme,
+        "crf": objective.crf,
+        "by_character": by_character,
+        "table_rows": corpus.features.table_rows,
+        "ngram_rows": None if corpus.features.hasher is None else corpus.features.hasher.rows,
+        "characters": corpus.features.character_count,
+        "fixed": None
+        if corpus.fixed is None
+        else {"words": len(corpus.fixed.words), "dim": corpus.fixed.dim},
+        "metrics": {
+            "train" if corpus.dev_is_train else "dev": _figures(corpus, objective, logits, members.weights)
+        },
+        "training": {
+            "data": corpus.fingerprint,
+            "seconds": round(clock.seconds, 3),
+            "epochs_run": [course["epoch"] for course in members.courses],
+            "best_epoch": [course["best_epoch"] + 1 for course in members.courses],
+            "dev_score": [course["best_score"] for course in members.courses],
+            "created": utc(started),
+            "torch": torch.__version__,
+            "notes": corpus.notes,
+        },
+        "storage": {"embedding": "float16" if half else "float32"},
+    }
+    weights = {
+        f"members.{number}.{name}": tensor.numpy()
+        for number, member in enumerate(members.weights)
+        for name, tensor in member.items()
+    }
+    if corpus.features.hasher is not None:
+        weights[KEPT_NAME] = corpus.features.hasher.kept
+    if corpus.fixed is not None:
+        weights[FIXED_NAME] = corpus.fixed.vectors.astype(np.float16)
+    return _publish(members, manifest, tokenizer, weights, log)
+
+
+def _publish(
+    members: Members, manifest: dict[str, Any], tokenizer: str, weights: dict[str, Any], log: TrainingLog
+) -> TagPredictor:
+    from unrolled.runtime import TagPredictor, as_saved_model, load_model
+
+    output = members.output
+    if output is None:
+        return TagPredictor(as_saved_model(manifest, tokenizer, weights))
+    if members.ranks.writes:
+        log.write()
+        draw_curve(log, output.log_folder / "learning_curve.png")
+        output.publish(manifest, tokenizer, weights)
+    members.ranks.wait()
+    return TagPredictor(load_model(output.folder))
+
+
+def _tokenizer_json(corpus: TaggedCorpus, by_character: bool) -> str:
+    more: dict[str, Any] = {"split": "characters" if by_character else "words"}
+    if corpus.fixed is not None:
+        more["vector_words"] = corpus.fixed.words
+    return corpus.features.to_json(**more)
+
+
+def _figures(
+    corpus: TaggedCorpus, objective: TagObjective, logits: np.ndarray, members: list[dict[str, Tensor]]
+) -> dict[str, Any]:
+    """Figures of the finished model, all members together, on the dev data."""
+    targets = corpus.dev.targets
+    means = {
+        name: torch.stack([member[name].float() for member in members]).mean(dim=0)
+        for name in members[0]
+        if name.startswith("crf.")
+    }
+    found = decoded(logits, targets.lengths, objective.crf_arrays(means))
+    figures: dict[str, Any] = {
+        "sentences": len(corpus.dev),
+        "words": len(targets),
+        "accuracy": float((found == targets.values).mean()),
+    }
+    if corpus.spans:
+        figures["span_f1"] = span_f1(corpus.labels, targets.values, found, targets.lengths)
+    return figures
+
+
+def _rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as they will be stored: in half precision if all fit, the CRF's as they are.
+
+    Half precision keeps 11 bits of a weight, far below the noise with which it was learned, and the file is
+    half as large.
+    """
+    half = {name: w if name.startswith("crf.") else w.to(torch.float16) for name, w in weights.items()}
+    finite = all(math.isfinite(float(w.abs().max())) for w in half.values() if w.numel())
+    return half if finite else weights

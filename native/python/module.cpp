@@ -210,6 +210,7 @@ void define(nb::module_& m, const char* type) {
 
 }  // namespace
 
+void define_crf(nb::module_& m);      // crf.cpp
 void define_english(nb::module_& m);  // basic_english.cpp
 void define_ngrams(nb::module_& m);   // ngrams.cpp
 void define_step(nb::module_& m);     // step.cpp
@@ -222,6 +223,7 @@ NB_MODULE(_native, m) {
     m.def("best_isa", [] { return static_cast<int>(unrolled::best_isa()); });
     m.def("isa_supported", [](int isa) { return unrolled::isa_supported(static_cast<unrolled::Isa>(isa)); });
     m.def("adopt_openmp", &unrolled::adopt_openmp);
+    define_crf(m);
     define_english(m);
     define_ngrams(m);
     define_step(m);

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unrolled.cells import rnn_step as rnn_step
     from unrolled.cells import rnn_step_joined as rnn_step_joined
     from unrolled.cells import unroll as unroll
+    from unrolled.layers.crf import CRF as CRF
     from unrolled.layers.embedding import Embedding as Embedding
     from unrolled.layers.embedding import one_hot as one_hot
     from unrolled.layers.gru import GRU as GRU
@@ -40,6 +41,7 @@ _HOME = {
     "rnn_step": "cells",
     "rnn_step_joined": "cells",
     "unroll": "cells",
+    "CRF": "layers.crf",
     "Embedding": "layers.embedding",
     "one_hot": "layers.embedding",
     "GRU": "layers.gru",

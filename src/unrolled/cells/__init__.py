@@ -1,6 +1,7 @@
-"""The equations of the recurrent cells, one time step, on numpy arrays or torch tensors."""
+"""The equations on numpy arrays or torch tensors: recurrent cells, one time step; the linear-chain CRF."""
 
 from unrolled.cells.arrays import CellWeights, softmax
+from unrolled.cells.crf import best_path, log_partition, path_score
 from unrolled.cells.gru import GRUStep, gru_step
 from unrolled.cells.lstm import LSTMStep, lstm_step
 from unrolled.cells.rnn import rnn_output, rnn_step, rnn_step_joined
@@ -13,8 +14,11 @@ __all__ = [
     "GRUStep",
     "Kind",
     "LSTMStep",
+    "best_path",
     "gru_step",
+    "log_partition",
     "lstm_step",
+    "path_score",
     "rnn_output",
     "rnn_step",
     "rnn_step_joined",

@@ -9,6 +9,7 @@ sequence 1, and so on. Results do not depend on the number of threads, bit for b
 * :func:`linear`, :func:`linear_weight_gradient`, :func:`peak_flops`: dense products and their ceiling.
 * :func:`embedding_bag`, :func:`bag_gradient`, :func:`number_rows`, :func:`gather`: sums of table rows.
 * :func:`pool`, :func:`pool_gradient`, :func:`scale_rows`, :func:`random_mask`: pooling and dropout.
+* :func:`crf_loss`, :func:`crf_marginals`, :func:`crf_decode`: linear-chain conditional random field.
 * :func:`norm`, :func:`adam`, :func:`adam_rows`: the update of the weights.
 * :func:`split_english`, :func:`ngram_rows`: tokens of English text, and character n-grams.
 * :func:`available`, :func:`reason`, :func:`simd`, :func:`set_num_threads` ...: what is in use.
@@ -16,6 +17,7 @@ sequence 1, and so on. Results do not depend on the number of threads, bit for b
 
 from unrolled.engine.arrays import lengths_fit
 from unrolled.engine.bag import bag_gradient, embedding_bag, gather, number_rows
+from unrolled.engine.crf import CrfLoss, crf_decode, crf_loss, crf_marginals
 from unrolled.engine.english import split_english
 from unrolled.engine.layer import (
     PRECISIONS,
@@ -49,6 +51,7 @@ from unrolled.engine.update import AdamRule, adam, adam_rows, norm
 __all__ = [
     "PRECISIONS",
     "AdamRule",
+    "CrfLoss",
     "LayerGradients",
     "LayerResult",
     "Precision",
@@ -62,6 +65,9 @@ __all__ = [
     "available",
     "backward",
     "bag_gradient",
+    "crf_decode",
+    "crf_loss",
+    "crf_marginals",
     "embedding_bag",
     "forward",
     "gather",

@@ -117,9 +117,9 @@ def crf_decode(
         scores, lengths, transitions, start, end: see the module.
 
     Returns:
-        The tags ``(total,)`` int32, and their score ``(batch,)``. Of equal paths it is the one with the lowest
-        last tag, then with the lowest tag before that, and so on. An empty sequence has score 0; where all
-        tags are forbidden the score is -inf and the tags mean nothing.
+        The tags ``(total,)`` int32, and their score ``(batch,)``. Of equal paths it is the one with the
+        lowest last tag, then with the lowest tag before that, and so on. An empty sequence has score 0; where
+        all tags are forbidden the score is -inf and the tags mean nothing.
 
     Raises:
         ValueError, TypeError: shapes or types that do not fit.

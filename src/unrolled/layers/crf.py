@@ -22,8 +22,8 @@ class CRF(nn.Module):
     """Linear-chain conditional random field (Lafferty, McCallum and Pereira 2001) over ragged batches.
 
     A path of tags has the score ``start[first] + sum of scores + sum of transitions + end[last]`` and the
-    probability ``exp(score) / Z``. The equations are in :mod:`unrolled.cells.crf`; forward-backward and Viterbi
-    run in the engine, on the CPU, in float64 inside. A second derivative is not to be had.
+    probability ``exp(score) / Z``. The equations are in :mod:`unrolled.cells.crf`. Forward-backward and
+    Viterbi run in the engine, on the CPU, in float64 inside. A second derivative is not to be had.
 
     Args:
         tags: number of tags, at least 1.
@@ -61,13 +61,9 @@ class CRF(nn.Module):
         self.transitions = nn.Parameter(torch.empty(tags, tags, device=device, dtype=dtype))
         self.start = nn.Parameter(torch.empty(tags, device=device, dtype=dtype))
         self.end = nn.Parameter(torch.empty(tags, device=device, dtype=dtype))
-        masks = (
-            ("allowed", allowed, 2),
-            ("allowed_start", allowed_start, 1),
-            ("allowed_end", allowed_end, 1),
-        )
-        for name, mask, dims in masks:
-            self.register_buffer(name, _mask(name, mask, (tags,) * dims, device))
+        self.register_buffer("allowed", _mask("allowed", allowed, (tags, tags), device))
+        self.register_buffer("allowed_start", _mask("allowed_start", allowed_start, (tags,), device))
+        self.register_buffer("allowed_end", _mask("allowed_end", allowed_end, (tags,), device))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -86,7 +82,7 @@ class CRF(nn.Module):
             _forbidding(self.end, self.allowed_end),
         )
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, scores: Tensor, lengths: Lengths, targets: Tensor) -> Tensor:
         """Negative log-likelihood of each sequence, in nats.
 
@@ -106,7 +102,7 @@ class CRF(nn.Module):
         )
         return losses
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def decode(self, scores: Tensor, lengths: Lengths) -> tuple[Tensor, Tensor]:
         """The best tags ``(total,)`` int64 and the score of each sequence's path ``(batch,)``.
@@ -120,7 +116,7 @@ class CRF(nn.Module):
         decoded, best = engine.crf_decode(*_arrays(scores, _lengths(lengths), *self.weights()))
         return torch.from_numpy(decoded).long().to(scores.device), torch.from_numpy(best).to(scores)
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def marginals(self, scores: Tensor, lengths: Lengths) -> Tensor:
         """Probability of each tag at each word, ``(total, tags)``; it carries no gradient.
@@ -199,7 +195,6 @@ def _mask(
         return None
     tensor = torch.as_tensor(mask, device=device)
     if tensor.shape != shape or tensor.dtype != torch.bool:
-        raise OptionError(
-            f"{name} has shape {tuple(tensor.shape)} and type {tensor.dtype}; expected {shape} and torch.bool."
-        )
+        found = f"{tuple(tensor.shape)} of {tensor.dtype}"
+        raise OptionError(f"{name} has shape {found}; give {shape} of torch.bool.")
     return tensor.clone()

@@ -92,7 +92,10 @@ class WordTagger(nn.Module):
             recurrent_dropout=options.recurrent_dropout,
         )
         self.output = nn.Linear(2 * options.hidden, tags)
-        self.crf = None if crf is None else CRF(tags, *crf)
+        self.crf: CRF | None = None
+        if crf is not None:
+            allowed, start, end = crf
+            self.crf = CRF(tags, allowed=allowed, allowed_start=start, allowed_end=end)
 
     def forward(self, batch: SentenceBatch, rows: Tensor | None = None) -> Tensor:
         """Scores of each token's tags, before softmax or CRF.

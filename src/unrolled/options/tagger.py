@@ -155,6 +155,11 @@ class TaggerOptions(Options):
         high=0.99999,
         group="Training",
     )
+    fit_outside: bool = option(
+        True,
+        "Fit on the dev file how readily a word is taken as outside of all spans, for the highest F1.",
+        group="Training",
+    )
     seed: int = option(0, "Seed of every random choice.", low=0, high=2**31 - 1, group="Training")
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from unrolled.runtime.manifest import (
     checked_options,
     checked_rows,
     damaged,
+    number,
     short,
 )
 from unrolled.runtime.shapes import GATES
@@ -38,6 +39,7 @@ class TagManifest(Manifest):
         scheme: in which spans are written by the user; ``"none"`` for plain tags. The model's own tags of
             spans are BIOES.
         by_character: each character is a word of its own.
+        outside: is added to the scores of the tag O.
         fixed: rows and width of the table of fixed vectors, ``(0, 0)`` without.
     """
 
@@ -46,6 +48,7 @@ class TagManifest(Manifest):
     crf: bool
     scheme: Scheme
     by_character: bool
+    outside: float
     fixed: tuple[int, int]
 
     @property
@@ -99,6 +102,9 @@ class TagManifest(Manifest):
         crf, by_character = content.get("crf"), content.get("by_character")
         if not isinstance(crf, bool) or not isinstance(by_character, bool):
             raise bad("crf and by_character must be true or false")
+        outside = number(content.get("outside"))
+        if outside is None or abs(outside) > 1e3:
+            raise bad(f"outside must lie between -1000 and 1000, not {short(content.get('outside'))}")
         scheme = content.get("scheme")
         if scheme not in SCHEMES:
             raise bad(f"scheme {short(scheme)} does not exist")
@@ -119,6 +125,7 @@ class TagManifest(Manifest):
             crf,
             cast(Scheme, scheme),
             by_character,
+            outside,
             (sizes[0], sizes[1]),
         )
 

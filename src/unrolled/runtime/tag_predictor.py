@@ -99,6 +99,8 @@ class TagPredictor:
         self.labels = self._tags
         if manifest.scheme != "none":
             self.labels = sorted({tag.partition("-")[2] for tag in self._tags if tag != "O"})
+            if manifest.outside and "O" not in self._tags:
+                raise ModelFileError(f"{model.path or 'the model'}: no tag O, but a score for it.")
         self._features = _features(model, manifest)
         members = [
             {
@@ -249,6 +251,8 @@ class TagPredictor:
             scores += network.scores(table, words)
         if len(self._networks) > 1:
             scores /= len(self._networks)
+        if self._manifest.outside:
+            scores[:, self._tags.index("O")] += np.float32(self._manifest.outside)
         return scores
 
     def _word_vectors(self, words: Sequence[str]) -> list[np.ndarray]:

@@ -1,7 +1,8 @@
 """Files -> records: CSV, TSV, JSON Lines, Parquet, plain text, gzip, standard input and objects in memory.
 
-``open_records`` gives a stream of ``Record(text, label, line)``; ``open_writer`` writes answers. Importing
-this package imports none of its modules; each name is fetched when it is first used.
+``open_records`` gives a stream of ``Record(text, label, line)``, ``open_tagged`` one of sentences with a tag
+for each word (CoNLL-U, CoNLL columns, rows of characters); ``open_writer`` writes answers. Importing this
+package imports none of its modules; each name is fetched when it is first used.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from unrolled.data.labels import LabelKind
     from unrolled.data.reader import RecordReader, open_records
     from unrolled.data.records import MAX_RECORD_BYTES, Record
+    from unrolled.data.tagged import TaggedReader, open_tagged
+    from unrolled.data.tagged_rows import TaggedSentence
     from unrolled.data.textfile import Quoting
     from unrolled.data.writer import RowWriter, open_writer
 
@@ -25,7 +28,10 @@ _HOME = {
     "Record": "records",
     "RecordReader": "reader",
     "RowWriter": "writer",
+    "TaggedReader": "tagged",
+    "TaggedSentence": "tagged_rows",
     "open_records": "reader",
+    "open_tagged": "tagged",
     "open_writer": "writer",
 }
 
@@ -37,7 +43,10 @@ __all__ = [
     "Record",
     "RecordReader",
     "RowWriter",
+    "TaggedReader",
+    "TaggedSentence",
     "open_records",
+    "open_tagged",
     "open_writer",
 ]
 

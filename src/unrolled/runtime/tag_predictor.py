@@ -24,7 +24,6 @@ from unrolled.runtime.tagging import CrfArrays, decoded, tag_probabilities
 from unrolled.runtime.word_memory import WordMemory
 from unrolled.text.batch import SequenceBatch
 from unrolled.text.ngrams import NgramHasher
-from unrolled.text.offsets import split_characters, split_words
 from unrolled.text.word_features import WordFeatures
 
 _CHUNK_SENTENCES = 1024
@@ -212,6 +211,8 @@ class TagPredictor:
 
     def _split(self, sentence: str | Sequence[str]) -> tuple[list[str], list[tuple[int, int]] | None]:
         if isinstance(sentence, str):
+            from unrolled.text.offsets import split_characters, split_words
+
             found = split_characters(sentence) if self._manifest.by_character else split_words(sentence)
             return [word for word, _, _ in found], [(start, end) for _, start, end in found]
         words = list(sentence)

@@ -223,8 +223,10 @@ def _share(model: Path, network: float, wide: float) -> Predictor:
     from dataclasses import replace
 
     from unrolled.runtime import Predictor, load_model
+    from unrolled.runtime.classifier_manifest import ClassifierManifest
 
     saved = load_model(model)
+    assert isinstance(saved.manifest, ClassifierManifest)
     return Predictor(replace(saved, manifest=replace(saved.manifest, shares=(network, wide))))
 
 

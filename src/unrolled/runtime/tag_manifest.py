@@ -109,7 +109,9 @@ class TagManifest(Manifest):
         if scheme not in SCHEMES:
             raise bad(f"scheme {short(scheme)} does not exist")
         fixed = content.get("fixed")
-        sizes = [fixed.get(name) for name in ("words", "dim")] if isinstance(fixed, dict) else [0, 0]
+        sizes: list[Any] = [0, 0]
+        if isinstance(fixed, dict):
+            sizes = [fixed.get(name) for name in ("words", "dim")]
         if not all(type(size) is int and 0 <= size < 2**31 for size in sizes) or bool(sizes[0]) != bool(
             sizes[1]
         ):

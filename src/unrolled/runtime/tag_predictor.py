@@ -7,27 +7,38 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from unrolled.data.spans import allowed_transitions, decode_spans, encode_spans
+from unrolled.data.spans import Scheme, allowed_transitions, decode_spans, encode_spans
 from unrolled.embed.fixed import FixedVectors
 from unrolled.engine import Precision
-from unrolled.errors import ModelFileError, OptionError
+from unrolled.errors import DataError, ModelFileError, OptionError
 from unrolled.options import TaggerOptions
 from unrolled.runtime.files import SavedModel
 from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME
 from unrolled.runtime.tag_manifest import FIXED_NAME, TagManifest
+from unrolled.runtime.tag_metrics import SpanScorer, TagScorer
 from unrolled.runtime.tag_network import TagNetwork
 from unrolled.runtime.tagging import CrfArrays, decoded, tag_probabilities
 from unrolled.runtime.word_memory import WordMemory
+from unrolled.storage.strict_json import parse_object
 from unrolled.text.batch import SequenceBatch
 from unrolled.text.ngrams import NgramHasher
 from unrolled.text.word_features import WordFeatures
 
 _CHUNK_SENTENCES = 1024
 _GROUP_TOKENS = 8192
+
+
+class Tagged(Protocol):
+    """A sentence with a tag a word, as the readers of ``unrolled.data`` give it."""
+
+    @property
+    def words(self) -> Sequence[str]: ...
+    @property
+    def tags(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,7 @@ class TagPredictor:
         self._networks = [TagNetwork(self.options, member, weights) for member in members]
         self._crf = _crf(manifest, members) if manifest.crf else None
         self._fixed = _fixed(model)
+        self._seen = frozenset(map(str, _extra(model, "seen")))
         self._memory = WordMemory(self._word_vectors)
 
     @property
@@ -174,6 +186,46 @@ class TagPredictor:
             place = stop
         return found
 
+    def evaluate(self, sentences: Iterable[Tagged]) -> dict[str, Any]:
+        """Figures on tagged sentences, which are taken as they are divided into words.
+
+        Args:
+            sentences: of :func:`unrolled.data.open_tagged`, in the scheme that their ``scheme`` names if they
+                have one, else in that of the model.
+
+        Returns:
+            ``task``, and the entries of :class:`unrolled.runtime.tag_metrics.SpanReport` for spans, or of
+            :class:`unrolled.runtime.tag_metrics.TagReport` for plain tags.
+
+        Raises:
+            DataError: no sentences, or tags of another kind than the model's.
+        """
+        scheme: Scheme = getattr(sentences, "scheme", self._manifest.scheme)
+        if (scheme == "none") == self.is_span_model:
+            wanted = "spans" if self.is_span_model else "plain tags"
+            raise DataError(
+                f"the model gives {wanted}, but the tags here are of the other kind: check the column",
+                source=getattr(sentences, "name", None),
+            )
+        spans, plain = SpanScorer(), TagScorer(self._seen)
+        source, count = iter(sentences), 0
+        while part := list(islice(source, _CHUNK_SENTENCES)):
+            count += len(part)
+            words = [one.words for one in part]
+            tags, _ = self._tag(words, sure=False)
+            place = 0
+            for one in part:
+                own = [self._tags[tag] for tag in tags[place : place + len(one.words)].tolist()]
+                place += len(one.words)
+                if self.is_span_model:
+                    spans.add(decode_spans(one.tags, scheme), decode_spans(own, "bioes"), len(own))
+                else:
+                    plain.add(one.words, one.tags, own)
+        if not count:
+            raise DataError("there is no sentence in it: nothing to evaluate")
+        report = spans.report() if self.is_span_model else plain.report()
+        return {"task": "tag", **report}
+
     def info(self) -> dict[str, Any]:
         """What the model is, trained on what, how good, how large; ready for JSON."""
         manifest, raw = self._manifest, self._manifest.raw
@@ -204,10 +256,6 @@ class TagPredictor:
         from unrolled.runtime.saving import save_model
 
         save_model(path, self._manifest.raw, self._model.tokenizer_json, self._model.weights)
-
-    def knows(self, word: str) -> bool:
-        """Whether the word had a row of its own in training."""
-        return self._features.knows(word)
 
     def _split(self, sentence: str | Sequence[str]) -> tuple[list[str], list[tuple[int, int]] | None]:
         if isinstance(sentence, str):
@@ -324,10 +372,16 @@ def _crf(manifest: TagManifest, members: list[dict[str, np.ndarray]]) -> CrfArra
 def _fixed(model: SavedModel) -> FixedVectors | None:
     if FIXED_NAME not in model.weights:
         return None
-    from unrolled.storage.strict_json import parse_object
-
     table = model.weights[FIXED_NAME]
-    words = parse_object(model.tokenizer_json.encode("utf-8")).get("vector_words")
-    if not isinstance(words, list) or len(words) != len(table) or len(set(map(str, words))) != len(words):
+    words = list(map(str, _extra(model, "vector_words")))
+    if len(words) != len(table) or len(set(words)) != len(words):
         raise ModelFileError(f"{model.path or 'the model'}: the words of its vectors are damaged.")
-    return FixedVectors([str(word) for word in words], table)
+    return FixedVectors(words, table)
+
+
+def _extra(model: SavedModel, name: str) -> list[Any]:
+    """A list of ``tokenizer.json`` beside those of :class:`WordFeatures`; empty if it is not there."""
+    found = parse_object(model.tokenizer_json.encode("utf-8", "surrogatepass")).get(name, [])
+    if not isinstance(found, list):
+        raise ModelFileError(f"{model.path or 'the model'}: its list '{name}' is damaged.")
+    return found

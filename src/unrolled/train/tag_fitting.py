@@ -18,6 +18,7 @@ from unrolled.interrupt import stop_on_signal
 from unrolled.options import TaggerOptions
 from unrolled.runtime.manifest import KEPT_NAME
 from unrolled.runtime.tag_manifest import FIXED_NAME
+from unrolled.runtime.tag_predictor import Tagged
 from unrolled.runtime.tagging import CrfArrays, decoded, span_f1
 from unrolled.train.curve import draw_curve
 from unrolled.train.finish import own_version, utc
@@ -26,7 +27,7 @@ from unrolled.train.loop import Clock, Surroundings
 from unrolled.train.members import DEV_LOGITS, Members, training_place
 from unrolled.train.progress import Progress
 from unrolled.train.tag_objective import TagObjective
-from unrolled.train.tagged_corpus import Tagged, TaggedCorpus, TagTargets, build_tagged_corpus
+from unrolled.train.tagged_corpus import TaggedCorpus, TagTargets, build_tagged_corpus
 
 if TYPE_CHECKING:
     from unrolled.runtime import TagPredictor
@@ -111,7 +112,7 @@ def _train(
     recipe = options.for_words(int(corpus.train.lengths.sum()))
     for note in corpus.notes:
         members.progress.message(note)
-    tokenizer = _tokenizer_json(corpus, by_character)
+    tokenizer = _tokenizer_json(corpus)
     members.begin(about, saved, tokenizer)
     objective = TagObjective(options, corpus)
     folder = output.log_folder if output is not None and ranks.writes else None
@@ -161,7 +162,7 @@ def _train(
         for number, member in enumerate(members.weights)
         for name, tensor in member.items()
     }
-    if corpus.features.hasher is not None:
+    if corpus.features.hasher is not None and corpus.features.hasher.kept is not None:
         weights[KEPT_NAME] = corpus.features.hasher.kept
     if corpus.fixed is not None:
         weights[FIXED_NAME] = corpus.fixed.vectors.astype(np.float16)
@@ -184,8 +185,8 @@ def _publish(
     return TagPredictor(load_model(output.folder))
 
 
-def _tokenizer_json(corpus: TaggedCorpus, by_character: bool) -> str:
-    more: dict[str, Any] = {"split": "characters" if by_character else "words"}
+def _tokenizer_json(corpus: TaggedCorpus) -> str:
+    more: dict[str, Any] = {"seen": corpus.seen}
     if corpus.fixed is not None:
         more["vector_words"] = corpus.fixed.words
     return corpus.features.to_json(**more)

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from unrolled.errors import DataError, TrainingError
 from unrolled.layers.layout import Layout
 from unrolled.models.tagger import SentenceBatch
 from unrolled.options import TaggerOptions
+from unrolled.runtime.tag_predictor import Tagged
 from unrolled.text.batch import gather_positions
 from unrolled.text.ngrams import NgramHasher
 from unrolled.text.word_features import EncodedWords, WordFeatures
@@ -26,15 +27,6 @@ from unrolled.train.split import held_out
 UNSEEN = -1
 
 _KIND = {True: "plain tags", False: "those of spans"}
-
-
-class Tagged(Protocol):
-    """A sentence with a tag a word, as the readers of ``unrolled.data`` give it."""
-
-    @property
-    def words(self) -> Sequence[str]: ...
-    @property
-    def tags(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -182,6 +174,7 @@ class TaggedCorpus:
         scheme: of the training file; ``"none"`` for plain tags.
         features: of words.
         fixed: word vectors of the user that the model reads, or ``None``.
+        seen: the words of the training sentences, in the order of code points.
         notes: what the user should know about the data, a sentence each.
     """
 
@@ -191,6 +184,7 @@ class TaggedCorpus:
     scheme: Scheme
     features: WordFeatures
     fixed: FixedVectors | None
+    seen: list[str]
     notes: list[str]
 
     @property
@@ -281,7 +275,7 @@ def build_tagged_corpus(
     if spread is not None:
         known = int(spread.any(axis=1).sum())
         notes.append(f"{known} of {len(place)} different words have a vector in {options.vectors}.")
-    return TaggedCorpus(train_part, dev_part, labels, scheme, features, fixed, notes)
+    return TaggedCorpus(train_part, dev_part, labels, scheme, features, fixed, sorted(counts), notes)
 
 
 class _Read:

@@ -23,12 +23,15 @@ Measure a model on a labelled file.
 Shows accuracy and F1, each class, and the confusion table, and saves the table as a picture: confusion.png
 for up to 60 labels, or what --plot names. With --json the figures go to standard output as one JSON object,
 and a picture is saved only if --plot is given. For several labels a text: micro and macro F1 and exact match.
-For a number: mean absolute error, root mean squared error, R squared and correlation.
+For a number: mean absolute error, root mean squared error, R squared and correlation. For a tagger: precision,
+recall and F1 of the spans as conlleval counts them, each kind, and what went wrong; or accuracy, that of words
+which training did not have, and each tag.
 """
 
 _EXAMPLES = """\
 unrolled evaluate sentiment/ test.tsv
 unrolled evaluate sentiment/ test.tsv --weights int8
+unrolled evaluate names/ test.conll
 unrolled evaluate stars/ test.csv --text-column review --label-column 3 --json
 """
 
@@ -42,6 +45,11 @@ def run(model: str, test: str, as_json: bool, plot: str | None, weights: Precisi
     from unrolled.runtime import load
 
     predictor = load(model, weights=weights)
+    if predictor.info()["task"] == "tag":
+        from unrolled.cli.evaluate_tag import evaluate
+
+        evaluate(predictor, test, as_json=as_json, plot=plot, values=values)
+        return
     if plot is not None and predictor.options.task != "single":
         raise click.UsageError("--plot draws the confusion table, which only one label a text has.")
     kind = LABEL_KINDS[predictor.options.task]
@@ -138,6 +146,6 @@ command = HelpCommand(
             help="Picture of the confusion table (.png, .svg, .pdf).",
         ),
         weights_parameter(),
-        *reading_parameters(labels=True),
+        *reading_parameters(labels=True, tagged=True),
     ],
 )

@@ -18,6 +18,7 @@ _INPUT = "Reading the files"
 QUOTING = ("auto", "minimal", "none")
 WEIGHTS = ("float32", "bfloat16", "int8")  # engine.PRECISIONS, which costs numpy to import
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
+TAGGED_FORMATS = ("conllu", "conll", "characters")
 
 
 def classifier_parameters() -> list[click.Option]:
@@ -119,12 +120,14 @@ def weights_parameter() -> click.Option:
     )
 
 
-def reading_parameters(*, labels: bool) -> list[click.Option]:
-    """How to read the files; the label's options only where labels are read."""
+def reading_parameters(*, labels: bool, tagged: bool = False) -> list[click.Option]:
+    """How to read the files; the label's options only where labels are read, those of tagged sentences only
+    where these may come."""
 
     def option(name: str, text: str, **kwargs: Any) -> click.Option:
         return GroupedOption([name], help=text, group=_INPUT, **kwargs)
 
+    formats = (*FORMATS, *TAGGED_FORMATS) if tagged else FORMATS
     columns = [
         option(
             "--text-column",
@@ -134,14 +137,19 @@ def reading_parameters(*, labels: bool) -> list[click.Option]:
     ]
     if labels:
         columns.append(
-            option("--label-column", "Column of the label: name or number from 1.", metavar="COLUMN")
+            GroupedOption(
+                ["--label-column", *(["--column"] if tagged else [])],
+                help="Column of the label or tag: name or number from 1.",
+                metavar="COLUMN",
+                group=_INPUT,
+            )
         )
     shape = [
         option(
             "--format",
             "By name and content if left out.",
-            type=click.Choice(FORMATS),
-            metavar="|".join(FORMATS),
+            type=click.Choice(formats),
+            metavar="|".join(formats),
         ),
         option("--delimiter", "Character between the fields of CSV; \\t is a tab.", metavar="CHARACTER"),
         option(
@@ -164,6 +172,8 @@ def reading_parameters(*, labels: bool) -> list[click.Option]:
             is_flag=True,
         ),
     ]
+    if tagged:
+        shape.append(repair_parameter())
     if labels:
         shape.append(
             option(
@@ -174,6 +184,16 @@ def reading_parameters(*, labels: bool) -> list[click.Option]:
             )
         )
     return columns + shape
+
+
+def repair_parameter() -> click.Option:
+    """What to do about broken spans in files of tagged sentences."""
+    return GroupedOption(
+        ["--repair"],
+        is_flag=True,
+        group=_INPUT,
+        help="Read broken spans of tags (I-X after O) as conlleval does, and count them.",
+    )
 
 
 def reading_options(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,10 @@ from unrolled.cli.parameters import reading_options, reading_parameters, weights
 if TYPE_CHECKING:
     from unrolled.data import RecordReader, RowWriter
     from unrolled.engine import Precision
-    from unrolled.runtime import Prediction, Predictor
+    from unrolled.runtime import Prediction, Predictor, TagPredictor
+
+#: Takes a text and the model's answer to it.
+Show = Callable[[str, Any], None]
 
 _QUIET_SECONDS = 2.0
 _REDRAW_SECONDS = 0.2
@@ -34,6 +37,10 @@ Answers keep the order of the texts. On standard output a line is label, probabi
 between; with --json it is one object. Several labels of a text stand with | between. A model that predicts
 a number gives the number and the text. With --out they go to a file with the columns text, label and
 probability.
+
+A tagger gives a word, its tag and how probable that is a line, and a blank line after each text; with --json
+one object a text, with words and spans and where they stand in it, in characters. With --out it writes a row
+a span, or a row a word for plain tags.
 """
 
 _EXAMPLES = """\
@@ -58,13 +65,22 @@ def run(
         )
     if probabilities and not as_json and out is None:
         raise click.UsageError("--probabilities goes with --json or --out.")
-    from unrolled.runtime import load
+    from unrolled.runtime.opening import load
 
     with _output(out) as writer:
         predictor = load(model, weights=weights)
+        if predictor.info()["task"] == "tag":
+            from unrolled.cli.predict_tag import TagShower
+
+            if probabilities:
+                raise click.UsageError(
+                    "--probabilities is for classifiers: a tagger gives those of its tags."
+                )
+            show: Show = TagShower(predictor, writer, as_json=as_json)
+        else:
+            show = _shower(predictor, writer, as_json=as_json, probabilities=probabilities)
         if not inputs and sys.stdin.isatty():
             click.echo("type texts, one a line; end with Ctrl-D", err=True)
-        show = _shower(predictor, writer, as_json=as_json, probabilities=probabilities)
         for source in inputs or ("-",):
             _answer(predictor, source, show, reading_options(reading))
 
@@ -128,7 +144,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(one) for one in value] if isinstance(value, list) else round(float(value), 6)
 
 
-def _answer(predictor: Predictor, source: str, show: _Shower, reading: Mapping[str, Any]) -> None:
+def _answer(predictor: Predictor | TagPredictor, source: str, show: Show, reading: Mapping[str, Any]) -> None:
     from unrolled.data import open_records
 
     reader = open_records(source, needs_label=False, **reading)
@@ -145,7 +161,9 @@ def _answer(predictor: Predictor, source: str, show: _Shower, reading: Mapping[s
     tell_bad_rows(reader)
 
 
-def _pairs(predictor: Predictor, reader: RecordReader, *, at_once: bool) -> Iterator[tuple[str, Prediction]]:
+def _pairs(
+    predictor: Predictor | TagPredictor, reader: RecordReader, *, at_once: bool
+) -> Iterator[tuple[str, Any]]:
     waiting: deque[str] = deque()  # texts read and not answered: as many as the stream reads ahead
 
     def remembered() -> Iterator[str]:

@@ -16,6 +16,7 @@ _LABEL_CELLS = 24
 
 #: Key of a figure -> its name; also the order in which figures are shown.
 FIGURES = {
+    "span_f1": "span F1",
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "micro_f1": "micro F1",

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from unrolled.cli.app import INTERRUPTED, resume_command
-from unrolled.cli.help import GroupedOption, HelpCommand, HelpGroup
+from unrolled.cli import train_tag
+from unrolled.cli.app import INTERRUPTED
+from unrolled.cli.help import HelpCommand, HelpGroup
 from unrolled.cli.parameters import (
     LABEL_KINDS,
-    Bounded,
     classifier_parameters,
     given_options,
     reading_options,
     reading_parameters,
 )
+from unrolled.cli.training import CheckpointWatch, check_files, file_parameters, output_parameters, summary
 from unrolled.errors import OptionError, UnrolledError
 from unrolled.options import PRESET_REASONS, ClassifierOptions
 
@@ -39,6 +39,10 @@ _EXAMPLES = """\
 unrolled train classify --train reviews.tsv --dev dev.tsv --out sentiment/
 unrolled train classify --train tags.jsonl --dev dev.jsonl --out tags/ \\
     --task multi --preset accurate
+"""
+_ALL_EXAMPLES = """\
+unrolled train classify --train reviews.tsv --dev dev.tsv --out sentiment/
+unrolled train tag --train train.conll --dev dev.conll --out names/
 """
 
 
@@ -69,13 +73,8 @@ def _run(
     speaks: bool = True,
     **values: Any,
 ) -> None:
-    if resume and overwrite:
-        raise OptionError(
-            "--resume goes on with a training and --overwrite throws it away: give one of them."
-        )
+    check_files(train, dev, resume=resume, overwrite=overwrite)
     options = ClassifierOptions.of(preset, **given_options(values))
-    if "-" in (train, dev):
-        raise OptionError("training needs files: save standard input to a file and give its name.")
 
     from unrolled.cli.train_screen import TrainScreen
     from unrolled.data import open_records
@@ -85,8 +84,7 @@ def _run(
     kind = LABEL_KINDS[options.task]
     readers = [open_records(source, needs_label=True, label_kind=kind, **reading) for source in sources]
     screen = None if quiet else TrainScreen(stderr=as_json)
-    index = Path(out, "checkpoint", "checkpoint.json")
-    earlier = _version(index) if overwrite else None
+    watch = CheckpointWatch(out, overwrite=overwrite)
     if screen is not None:
         for reader in readers:
             screen.opened(reader)
@@ -106,12 +104,7 @@ def _run(
     except KeyboardInterrupt:
         if not speaks:
             raise click.exceptions.Exit(INTERRUPTED) from None
-        arguments = click.get_current_context().find_root().obj or sys.argv[1:]
-        checkpoint = _version(index) not in (None, earlier)
-        click.echo(
-            f"interrupted; go on with:\n  {resume_command(arguments, checkpoint=checkpoint)}", err=True
-        )
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise watch.interrupted() from None
     info = predictor.info()
     if screen is not None:
         for reader in readers:
@@ -120,21 +113,7 @@ def _run(
         if not as_json:
             screen.message(_next_steps(out, dev or train))
     if as_json:
-        click.echo(json.dumps({"model": out, **_summary(info)}, ensure_ascii=False))
-
-
-def _version(file: Path) -> tuple[int, int] | None:
-    """What tells one writing of a file from the next; none if it is not there."""
-    try:
-        facts = file.stat()
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_mtime_ns
-
-
-def _summary(info: dict[str, Any]) -> dict[str, Any]:
-    keys = ("task", "labels", "metrics", "training", "options")
-    return {key: info[key] for key in keys if key in info}
+        click.echo(json.dumps({"model": out, **summary(info)}, ensure_ascii=False))
 
 
 def _next_steps(out: str, example: str) -> str:
@@ -146,42 +125,10 @@ def _next_steps(out: str, example: str) -> str:
     )
 
 
-def _files() -> list[click.Option]:
-    def option(*names: str, text: str, **kwargs: Any) -> click.Option:
-        return GroupedOption(names, help=text, group="Files", **kwargs)
-
-    return [
-        option("--train", required=True, metavar="FILE", text="Texts and labels to learn from."),
-        option(
-            "--dev",
-            metavar="FILE",
-            text="Other texts, to choose the epoch. Without it a part of the training file.",
-        ),
-        option("--out", required=True, metavar="FOLDER", text="Where the model goes."),
-        option("--resume", is_flag=True, text="Go on with an interrupted training."),
-        option("--overwrite", is_flag=True, text="Replace a model that is there."),
-        option(
-            "--checkpoint-minutes",
-            type=Bounded("NUMBER", float, 0, 10_000),
-            default=10.0,
-            metavar="X",
-            text="Save every X minutes, besides after each epoch.  [10]",
-        ),
-        option(
-            "--preset",
-            type=click.Choice(list(PRESET_REASONS)),
-            default="fast",
-            metavar="|".join(PRESET_REASONS),
-            text="; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in PRESET_REASONS.items())
-            + ".  [fast]",
-        ),
-    ]
-
-
 command = HelpGroup(
     name="train",
     help="Train a model on labelled files.",
-    examples=_EXAMPLES,
+    examples=_ALL_EXAMPLES,
     no_args_is_help=True,
     commands={
         "classify": HelpCommand(
@@ -191,14 +138,12 @@ command = HelpGroup(
             help=_HELP,
             examples=_EXAMPLES,
             params=[
-                *_files(),
+                *file_parameters("Texts and labels", PRESET_REASONS),
                 *classifier_parameters(),
                 *reading_parameters(labels=True),
-                GroupedOption(["--quiet"], is_flag=True, group="Output", help="Say nothing but errors."),
-                GroupedOption(
-                    ["--json", "as_json"], is_flag=True, group="Output", help="End with one JSON object."
-                ),
+                *output_parameters(),
             ],
-        )
+        ),
+        "tag": train_tag.command,
     },
 )

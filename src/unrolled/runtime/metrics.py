@@ -73,15 +73,12 @@ class Counts:
     @property
     def micro_f1(self) -> float:
         """F1 of all decisions taken together."""
-        return _ratio(2 * int(self.hits.sum()), int(self.predicted.sum()) + int(self.support.sum()))
+        return ratio(2 * int(self.hits.sum()), int(self.predicted.sum()) + int(self.support.sum()))
 
     def report(self, names: Sequence[str]) -> dict[str, ClassScores]:
         """Name of each class -> its figures."""
         rows = zip(names, self.hits.tolist(), self.predicted.tolist(), self.support.tolist(), strict=True)
-        return {
-            name: ClassScores(precision=_ratio(h, p), recall=_ratio(h, s), f1=_ratio(2 * h, p + s), support=s)
-            for name, h, p, s in rows
-        }
+        return {name: class_scores(hits, said, was) for name, hits, said, was in rows}
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -134,5 +131,16 @@ def regression_scores(truth: np.ndarray, predicted: np.ndarray) -> RegressionSco
     )
 
 
-def _ratio(part: int, whole: int) -> float:
+def class_scores(hits: int, predicted: int, support: int) -> ClassScores:
+    """Figures of one class, from how often it was rightly predicted, predicted at all, and the truth."""
+    return ClassScores(
+        precision=ratio(hits, predicted),
+        recall=ratio(hits, support),
+        f1=ratio(2 * hits, predicted + support),
+        support=support,
+    )
+
+
+def ratio(part: int, whole: int) -> float:
+    """A share; 0 of nothing."""
     return part / whole if whole else 0.0

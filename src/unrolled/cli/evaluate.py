@@ -23,9 +23,9 @@ Measure a model on a labelled file.
 Shows accuracy and F1, each class, and the confusion table, and saves the table as a picture: confusion.png
 for up to 60 labels, or what --plot names. With --json the figures go to standard output as one JSON object,
 and a picture is saved only if --plot is given. For several labels a text: micro and macro F1 and exact match.
-For a number: mean absolute error, root mean squared error, R squared and correlation. For a tagger: precision,
-recall and F1 of the spans as conlleval counts them, each kind, and what went wrong; or accuracy, that of words
-which training did not have, and each tag.
+For a number: mean absolute error, root mean squared error, R squared and correlation. For a tagger:
+precision, recall and F1 of the spans as conlleval counts them, each kind, and what went wrong; or accuracy,
+that of words which training did not have, and each tag.
 """
 
 _EXAMPLES = """\

@@ -21,7 +21,7 @@ The figures are those of training, on its dev file. Measure on a file of your ow
 
 _EXAMPLES = """\
 unrolled info sentiment/
-unrolled info sentiment.zip --json
+unrolled info names.zip --json
 unrolled info vectors/
 """
 
@@ -41,6 +41,10 @@ def run(model: str, as_json: bool) -> None:
         from unrolled.cli.info_vectors import show
 
         show(model, info)
+    elif info["task"] == "tag":
+        from unrolled.cli.info_tag import show as show_tagger
+
+        show_tagger(model, info)
     else:
         _show(model, info)
 
@@ -116,7 +120,7 @@ def _show(model: str, info: Mapping[str, Any]) -> None:
             row(part, _data(object_of(data)))
     if training:
         seconds = number_of(training.get("seconds"))
-        row("trained", f"{_UNKNOWN if seconds is None else duration(seconds)}, {_epochs(training)}")
+        row("trained", f"{_UNKNOWN if seconds is None else duration(seconds)}, {epochs_line(training)}")
         created = text_of(training.get("created")) or _UNKNOWN
         row("created", f"{created} by unrolled {text_of(info.get('unrolled_version')) or _UNKNOWN}")
     for part, found in object_of(info.get("metrics")).items():
@@ -201,7 +205,7 @@ def _labels(labels: list[str], counts: Mapping[str, Any]) -> str:
     return ", ".join(shown) + more
 
 
-def _epochs(training: Mapping[str, Any]) -> str:
+def epochs_line(training: Mapping[str, Any]) -> str:
     """Epochs that were run, and the one that was kept, for each member."""
     runs, bests = (list_of(training.get(name)) for name in ("epochs_run", "best_epoch"))
     if not runs or len(runs) != len(bests):

@@ -115,8 +115,8 @@ def tagged_parameters() -> list[click.Option]:
         option(
             "--column",
             metavar="NAME|N",
-            text="Column of the tags: a name of CoNLL-U (upos, xpos, feats, ...), or a number from 1. Without it "
-            "upos, or the last column.",
+            text="Column of the tags: a name of CoNLL-U (upos, xpos, feats, ...) or a number from 1. Without "
+            "it upos, or the last column.",
         ),
         option(
             "--format",

@@ -42,7 +42,7 @@ _PLOT_LABELS = 60  # a picture of more is hard to read: only if it is asked for
 def run(model: str, test: str, as_json: bool, plot: str | None, weights: Precision, **values: Any) -> None:
     """Run the verb; the parameters are those of the command line."""
     from unrolled.data import open_records
-    from unrolled.runtime import load
+    from unrolled.runtime.opening import load
 
     predictor = load(model, weights=weights)
     if predictor.info()["task"] == "tag":
@@ -78,7 +78,7 @@ def _compare(figures: dict[str, Any], model: str, reader: RecordReader, weights:
         click.echo("the input is read once: no comparison with float32 weights", err=True)
         return
     from unrolled.cli.report import FIGURES
-    from unrolled.runtime import load
+    from unrolled.runtime.opening import load
 
     exact = load(model).evaluate(reader)
     figures["float32"] = {name: exact[name] for name in FIGURES if name in exact}

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from unrolled.options import PRESET_REASONS, PRESETS, ClassifierOptions
+from unrolled.options import (
+    PRESET_REASONS,
+    PRESETS,
+    TAGGER_PRESET_REASONS,
+    TAGGER_PRESETS,
+    ClassifierOptions,
+    Options,
+    TaggerOptions,
+)
 
 PAGE = Path(__file__).with_name("options.md")
 BEGIN = "<!-- tables: written by options_table.py -->\n"
 
 
-def tables() -> str:
-    """The presets and all options by group, as Markdown."""
-    lines = ["## Presets", "", "| preset | what it is for | what it changes |", "|---|---|---|"]
-    for name, changes in PRESETS.items():
+def tables(
+    title: str, options: type[Options], presets: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]
+) -> str:
+    """The presets and all options of a task by group, as Markdown."""
+    lines = [
+        f"# {title}",
+        "",
+        "## Presets",
+        "",
+        "| preset | what it is for | what it changes |",
+        "|---|---|---|",
+    ]
+    for name, changes in presets.items():
         changed = ", ".join(f"`{option}={_shown(value)}`" for option, value in changes.items())
-        lines.append(
-            f"| `{name}` | {PRESET_REASONS[name]} | {changed or 'nothing: these are the defaults'} |"
-        )
-    fields = dataclasses.fields(ClassifierOptions)
+        lines.append(f"| `{name}` | {reasons[name]} | {changed or 'nothing: these are the defaults'} |")
+    fields = dataclasses.fields(options)
     for group in dict.fromkeys(field.metadata["group"] for field in fields):
         lines += ["", f"## {group}", "", "| option | default | values | meaning |", "|---|---|---|---|"]
         for field in fields:
@@ -31,7 +48,11 @@ def tables() -> str:
 
 def page() -> str:
     """The whole page with its tables made anew."""
-    return PAGE.read_text(encoding="utf-8").partition(BEGIN)[0] + BEGIN + "\n" + tables()
+    parts = [
+        tables("Options of a classifier", ClassifierOptions, PRESETS, PRESET_REASONS),
+        tables("Options of a tagger", TaggerOptions, TAGGER_PRESETS, TAGGER_PRESET_REASONS),
+    ]
+    return PAGE.read_text(encoding="utf-8").partition(BEGIN)[0] + BEGIN + "\n" + "\n".join(parts)
 
 
 def _values(field: dataclasses.Field[object]) -> str:

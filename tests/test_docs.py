@@ -2,7 +2,8 @@
 
 - ``python`` blocks are executed; ``pycon`` blocks (``>>>``) are doctests.
 - ``console`` blocks hold shell commands after ``$``. They run in a folder with the small files of
-  :func:`write_reviews`; output that is shown must be what comes out, ``...`` stands for any text.
+  :func:`write_reviews` and :func:`write_names`; output that is shown must be what comes out, ``...`` stands
+  for any text.
 - A block whose first line is a comment ``# not run: reason`` is only read.
 - ``sh`` blocks are for setting up and developing; other languages are not code to run.
 """
@@ -74,6 +75,7 @@ def identified(page: Path) -> str:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that a page's code runs in; ``unrolled`` is on the path of its shell."""
     write_reviews(tmp_path)
+    write_names(tmp_path)
     command = tmp_path / ".bin" / "unrolled"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m unrolled "$@"\n')
@@ -179,6 +181,22 @@ def write_reviews(folder: Path) -> None:
     for name, rows in parts.items():
         lines = [f"{text}\t{label}" for text, label in rows]
         (folder / f"{name}.tsv").write_text("\n".join(["text\tlabel", *lines, ""]), encoding="utf-8")
+
+
+def write_names(folder: Path) -> None:
+    """Sentences with names of people and places as columns, in two files without a sentence in common."""
+    people, places = ("Kim", "Lee", "Park", "Choi", "Jung"), ("Seoul", "Busan", "Jeju", "New York")
+    sentences = []
+    for person, place, (verb, link) in itertools.product(
+        people, places, (("works", "in"), ("moved", "to"), ("left", "for"), ("is", "from"))
+    ):
+        first, *rest = place.split()
+        rows = [(person, "B-person"), (verb, "O"), (link, "O"), (first, "B-place")]
+        sentences.append([*rows, *((word, "I-place") for word in rest), (".", "O")])
+    random.Random(0).shuffle(sentences)
+    for name, part in (("names", sentences[:60] * 3), ("names-dev", sentences[60:])):
+        text = "\n".join("".join(f"{word}\t{tag}\n" for word, tag in rows) for rows in part)
+        (folder / f"{name}.conll").write_text(text, encoding="utf-8")
 
 
 def _modules_with_examples() -> list[str]:

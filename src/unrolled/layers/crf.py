@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from unrolled import engine
 from unrolled.errors import OptionError
@@ -133,11 +132,7 @@ class CRF(nn.Module):
 
 
 class _Loss(torch.autograd.Function):
-    """The engine gives the gradient of a weighted sum of losses along with the losses.
-
-    The forward pass takes it with equal weights. Where the backward pass finds that the losses count
-    unequally, the pass over the words is done once more with their weights.
-    """
+    """The engine gives the gradient of the sum of the losses along with the losses."""
 
     @staticmethod
     def forward(
@@ -149,25 +144,48 @@ class _Loss(torch.autograd.Function):
         start: Tensor,
         end: Tensor,
     ) -> Tensor:
-        chain = _arrays(scores, lengths, transitions, start, end)
-        result = engine.crf_loss(*chain, array_of(targets.cpu()))
-        ctx.gradients = result[1:]
-        ctx.save_for_backward(scores, lengths, targets, transitions, start, end)
+        result = engine.crf_loss(*_arrays(scores, lengths, transitions, start, end), array_of(targets.cpu()))
+        # Kept as tensors, so that autograd frees them with the graph and notices a change in place.
+        gradients = (torch.from_numpy(gradient) for gradient in result[1:])
+        ctx.save_for_backward(scores, lengths, targets, transitions, start, end, *gradients)
         return torch.from_numpy(result.losses).to(scores)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_losses: Tensor) -> Any:
-        scores, lengths, targets, *weights = ctx.saved_tensors
-        factors = array_of(d_losses.cpu())
-        if factors.size and (factors == factors[0]).all():
-            found = [torch.from_numpy(gradient) * d_losses[0].item() for gradient in ctx.gradients]
-        else:
-            chain = _arrays(scores, lengths, *weights)
-            again = engine.crf_loss(*chain, array_of(targets.cpu()), factors.astype(chain[0].dtype))
-            found = [torch.from_numpy(gradient) for gradient in again[1:]]
-        d_scores, *d_weights = (d.to(t) for d, t in zip(found, (scores, *weights), strict=True))
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        d_scores, *d_weights = _Gradient.apply(*upstream, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
         return d_scores, None, None, *d_weights
+
+
+class _Gradient(torch.autograd.Function):
+    """The backward pass of :class:`_Loss`, a node of its own so that it can refuse a second derivative."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        d_losses: Tensor,
+        scores: Tensor,
+        lengths: Tensor,
+        targets: Tensor,
+        transitions: Tensor,
+        start: Tensor,
+        end: Tensor,
+        *of_sum: Tensor,
+    ) -> tuple[Tensor, ...]:
+        factors = d_losses.cpu()
+        found: Sequence[Tensor]
+        if len(factors) and bool((factors == factors[0]).all()):
+            factor = factors[0].item()
+            found = of_sum if factor == 1.0 else [gradient * factor for gradient in of_sum]
+        else:
+            # The losses do not count alike: the pass over the words once more, with their weights.
+            chain = _arrays(scores, lengths, transitions, start, end)
+            again = engine.crf_loss(*chain, array_of(targets.cpu()), array_of(factors.to(of_sum[0].dtype)))
+            found = [torch.from_numpy(gradient) for gradient in again[1:]]
+        return tuple(d.to(t) for d, t in zip(found, (scores, transitions, start, end), strict=True))
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        raise RuntimeError("the loss of a CRF cannot be differentiated twice")
 
 
 def _arrays(

@@ -47,12 +47,19 @@ def unrolled(files: dict[str, Path], figure: str, folder: Path, seed: int, trial
         found = json.loads(measured([*command, "evaluate", folder, files[part], "--json"]).output)
         return float(found[figure])
 
+    def speed(**variables: str) -> dict[str, Any]:
+        asked = [sys.executable, HERE / "tag_speed.py", folder, files["test"]]
+        found: dict[str, Any] = json.loads(measured(asked, **variables).output)
+        return found
+
     return {
         "dev": score("dev"),
         "test": score("test"),
         "seconds": run.seconds,
         "peak_mb": run.peak_mb,
         "model_mb": megabytes(folder),
+        "one thread": speed(**ONE_THREAD),
+        "threads as they come": speed(),
     }
 
 

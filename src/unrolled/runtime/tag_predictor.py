@@ -26,6 +26,7 @@ from unrolled.runtime.word_memory import WordMemory
 from unrolled.storage.strict_json import parse_object
 from unrolled.text.batch import SequenceBatch
 from unrolled.text.ngrams import NgramHasher
+from unrolled.text.offsets import Segmenter
 from unrolled.text.word_features import WordFeatures
 
 _CHUNK_SENTENCES = 1024
@@ -123,6 +124,7 @@ class TagPredictor:
         self._networks = [TagNetwork(self.options, member, weights) for member in members]
         self._crf = _crf(manifest, members) if manifest.crf else None
         self._fixed = _fixed(model)
+        self._segmenter = _segmenter(model, manifest)
         self._seen = frozenset(map(str, _extra(model, "seen")))
         self._memory = WordMemory(self._word_vectors)
 
@@ -259,10 +261,7 @@ class TagPredictor:
 
     def _split(self, sentence: str | Sequence[str]) -> tuple[list[str], list[tuple[int, int]] | None]:
         if isinstance(sentence, str):
-            from unrolled.text.offsets import split_characters, split_words
-
-            found = split_characters(sentence) if self._manifest.by_character else split_words(sentence)
-            return [word for word, _, _ in found], [(start, end) for _, start, end in found]
+            return self._segmenter.segment(sentence)
         words = list(sentence)
         for word in words:
             if not isinstance(word, str):
@@ -377,6 +376,22 @@ def _fixed(model: SavedModel) -> FixedVectors | None:
     if len(words) != len(table) or len(set(words)) != len(words):
         raise ModelFileError(f"{model.path or 'the model'}: the words of its vectors are damaged.")
     return FixedVectors(words, table)
+
+
+def _segmenter(model: SavedModel, manifest: TagManifest) -> Segmenter:
+    saved = parse_object(model.tokenizer_json.encode("utf-8", "surrogatepass")).get("segmenter")
+    where = TOKENIZER_NAME if model.path is None else str(model.path / TOKENIZER_NAME)
+    if not isinstance(saved, dict):
+        raise ModelFileError(f"{where}: how texts are divided into words is missing. Train the model again.")
+    try:
+        segmenter = Segmenter.from_dict(saved)
+    except ModelFileError as error:
+        raise ModelFileError(f"{where}: {error} Copy or train the model again.") from None
+    if segmenter.characters != manifest.by_character:
+        raise ModelFileError(
+            f"{where}: it divides texts otherwise than the model says. Copy the model again."
+        )
+    return segmenter
 
 
 def _extra(model: SavedModel, name: str) -> list[Any]:

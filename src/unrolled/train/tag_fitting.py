@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from unrolled.runtime import TagPredictor
 
 #: What is tried for the scores of O.
-OUTSIDE = [round(0.1 * step, 1) for step in range(-30, 11)]
+OUTSIDE = [round(0.1 * step, 1) for step in range(-30, 31)]
 
 
 def fit_tagger(
@@ -105,7 +105,11 @@ def _train(
     started = time.time()
     ranks, output = members.ranks, members.output
     saved, _ = members.saved(resume)
-    corpus = ranks.first(lambda: build_tagged_corpus(options, train, dev, names=names, scheme=scheme))
+    corpus = ranks.first(
+        lambda: build_tagged_corpus(
+            options, train, dev, names=names, scheme=scheme, by_character=by_character
+        )
+    )
     about: dict[str, Any] = {"data": corpus.fingerprint}
     if options.vectors:
         about["vectors"] = {"sha256": ranks.first(lambda: vectors_sha256(options.vectors))}
@@ -186,7 +190,7 @@ def _publish(
 
 
 def _tokenizer_json(corpus: TaggedCorpus) -> str:
-    more: dict[str, Any] = {"seen": corpus.seen}
+    more: dict[str, Any] = {"seen": corpus.seen, "segmenter": corpus.segmenter.to_dict()}
     if corpus.fixed is not None:
         more["vector_words"] = corpus.fixed.words
     return corpus.features.to_json(**more)

@@ -20,6 +20,7 @@ from unrolled.options import TaggerOptions
 from unrolled.runtime.tag_predictor import Tagged
 from unrolled.text.batch import gather_positions
 from unrolled.text.ngrams import NgramHasher
+from unrolled.text.offsets import Segmenter
 from unrolled.text.word_features import EncodedWords, WordFeatures
 from unrolled.train.split import held_out
 
@@ -175,6 +176,7 @@ class TaggedCorpus:
         features: of words.
         fixed: word vectors of the user that the model reads, or ``None``.
         seen: the words of the training sentences, in the order of code points.
+        segmenter: divides raw texts as the training sentences are divided.
         notes: what the user should know about the data, a sentence each.
     """
 
@@ -185,6 +187,7 @@ class TaggedCorpus:
     features: WordFeatures
     fixed: FixedVectors | None
     seen: list[str]
+    segmenter: Segmenter
     notes: list[str]
 
     @property
@@ -210,6 +213,7 @@ def build_tagged_corpus(
     *,
     names: tuple[str, str] = ("train", "dev"),
     scheme: Scheme | None = None,
+    by_character: bool = False,
 ) -> TaggedCorpus:
     """Read and encode the training data. All of it stays in memory, about 100 bytes a word.
 
@@ -219,6 +223,7 @@ def build_tagged_corpus(
         dev: tagged sentences, or ``None`` to hold out a tenth of the training sentences.
         names: of the two sources, for messages.
         scheme: how the tags write spans; recognised if ``None``.
+        by_character: each character is a word.
 
     Raises:
         DataError: no sentences, or tags that are no spans among those of spans.
@@ -275,7 +280,10 @@ def build_tagged_corpus(
     if spread is not None:
         known = int(spread.any(axis=1).sum())
         notes.append(f"{known} of {len(place)} different words have a vector in {options.vectors}.")
-    return TaggedCorpus(train_part, dev_part, labels, scheme, features, fixed, sorted(counts), notes)
+    segmenter = Segmenter.learned([read.words[number] for number in chosen], characters=by_character)
+    return TaggedCorpus(
+        train_part, dev_part, labels, scheme, features, fixed, sorted(counts), segmenter, notes
+    )
 
 
 class _Read:

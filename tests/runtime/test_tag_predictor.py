@@ -182,7 +182,7 @@ def test_fixed_vectors_are_part_of_the_model(tmp_path: Path) -> None:
     (tmp_path / "v.txt").unlink()
     again = unrolled.load(tmp_path / "m")
     assert again.predict(SENTENCES) == model.predict(SENTENCES)
-    places, (table,) = again._memory.find(["Seoul", "Busan", "nothing"], 3)
+    places, (table, _) = again._memory.find(["Seoul", "Busan", "nothing"], 3)
     assert table[places, -3:].tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 

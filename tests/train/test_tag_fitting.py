@@ -17,7 +17,7 @@ from unrolled.models.tagger import WordTagger
 from unrolled.options import TaggerOptions
 from unrolled.runtime import SavedModel, load_model
 from unrolled.train import Silent, fit_tagger
-from unrolled.train.tag_fitting import fit_outside
+from unrolled.train.tag_joint import fit_outside
 from unrolled.train.tag_objective import TagObjective
 from unrolled.train.tagged_corpus import UNSEEN, TagTargets, build_tagged_corpus
 

@@ -52,6 +52,18 @@ class TaggerOptions(Options):
     members: int = option(
         1, "Models trained from different seeds whose scores are averaged.", low=1, high=64, group="Model"
     )
+    wide: bool = option(
+        True,
+        "Add a linear model over each word and its neighbours; its share is fitted on the dev file.",
+        group="Model",
+    )
+    wide_rows: int = option(
+        100_000,
+        "Features of the linear model that get a row at most; the most frequent do.",
+        low=1,
+        high=4_000_000,
+        group="Model",
+    )
     vectors: str = option(
         "",
         "Word vectors that the model reads beside its own: a folder of 'unrolled vectors train', or a file "
@@ -192,6 +204,8 @@ class TaggerOptions(Options):
         options = cls.from_dict({**TAGGER_PRESETS[preset], **changes})
         if "vector_words" in changes and not options.vectors:
             raise OptionError("vector_words has no effect without vectors: leave it out.")
+        if "wide_rows" in changes and not options.wide:
+            raise OptionError("wide_rows has no effect without the wide part: leave it out.")
         if options.characters == "none":
             for name in ("char_dim", "char_hidden"):
                 if name in changes:

@@ -20,10 +20,13 @@ from unrolled.runtime.manifest import (
     short,
 )
 from unrolled.runtime.shapes import GATES
+from unrolled.text.windows import BUCKETS
 from unrolled.text.word_features import WORD_END
 
 #: Name of the table of fixed vectors.
 FIXED_NAME = "vectors.weight"
+#: Names of the wide part: the buckets that have a row, and the rows.
+WIDE_KEPT_NAME, WIDE_NAME = "wide.kept", "wide.weight"
 _MOST_CHARACTERS = 1 << 21
 _CRF = ("crf.transitions", "crf.start", "crf.end")
 
@@ -40,6 +43,8 @@ class TagManifest(Manifest):
             spans are BIOES.
         by_character: each character is a word of its own.
         outside: is added to the scores of the tag O.
+        wide_rows: features of the wide part; ``None`` without.
+        shares: how much the scores of the network and of the wide part count.
         fixed: rows and width of the table of fixed vectors, ``(0, 0)`` without.
     """
 
@@ -49,6 +54,8 @@ class TagManifest(Manifest):
     scheme: Scheme
     by_character: bool
     outside: float
+    wide_rows: int | None
+    shares: tuple[float, float]
     fixed: tuple[int, int]
 
     @property
@@ -66,6 +73,9 @@ class TagManifest(Manifest):
             shapes[KEPT_NAME] = (self.ngram_rows,)
         if self.fixed[0]:
             shapes[FIXED_NAME] = self.fixed
+        if self.wide_rows is not None:
+            shapes[WIDE_KEPT_NAME] = (self.wide_rows,)
+            shapes[WIDE_NAME] = (self.wide_rows, len(self.labels))
         return shapes
 
     @property
@@ -74,11 +84,11 @@ class TagManifest(Manifest):
         stored = STORAGE[self.raw["storage"]["embedding"]]
         return {
             name: "I32"
-            if name == KEPT_NAME
+            if name in (KEPT_NAME, WIDE_KEPT_NAME)
             else "F32"
             if ".crf." in name
             else "F16"
-            if name == FIXED_NAME
+            if name in (FIXED_NAME, WIDE_NAME)
             else stored
             for name in self.shapes
         }
@@ -105,6 +115,7 @@ class TagManifest(Manifest):
         outside = number(content.get("outside"))
         if outside is None or abs(outside) > 1e3:
             raise bad(f"outside must lie between -1000 and 1000, not {short(content.get('outside'))}")
+        wide_rows, shares = _wide(content, options, where)
         scheme = content.get("scheme")
         if scheme not in SCHEMES:
             raise bad(f"scheme {short(scheme)} does not exist")
@@ -128,8 +139,28 @@ class TagManifest(Manifest):
             cast(Scheme, scheme),
             by_character,
             outside,
+            wide_rows,
+            shares,
             (sizes[0], sizes[1]),
         )
+
+
+def _wide(
+    content: dict[str, Any], options: TaggerOptions, where: str
+) -> tuple[int | None, tuple[float, float]]:
+    wide = content.get("wide")
+    if not options.wide:
+        if wide is not None:
+            raise damaged(where)("it has a wide part that its options exclude")
+        return None, (1.0, 0.0)
+    wide = wide if isinstance(wide, dict) else {}
+    rows = wide.get("rows")
+    if type(rows) is not int or not 0 <= rows <= BUCKETS:
+        raise damaged(where)(f"wide.rows must be a number of features, not {short(rows)}")
+    network, other = number(wide.get("network_share")), number(wide.get("wide_share"))
+    if network is None or other is None or not (0 <= network <= 1e3 and 0 <= other <= 1e3):
+        raise damaged(where)("the shares of the network and of the wide part must lie between 0 and 1000")
+    return rows, (network, other)
 
 
 def tagger_shapes(

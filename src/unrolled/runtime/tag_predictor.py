@@ -16,9 +16,10 @@ from unrolled.embed.fixed import FixedVectors
 from unrolled.engine import Precision
 from unrolled.errors import DataError, ModelFileError, OptionError
 from unrolled.options import TaggerOptions
+from unrolled.runtime.embedding_bag import EmbeddingBag
 from unrolled.runtime.files import SavedModel
 from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME
-from unrolled.runtime.tag_manifest import FIXED_NAME, TagManifest
+from unrolled.runtime.tag_manifest import FIXED_NAME, WIDE_KEPT_NAME, WIDE_NAME, TagManifest
 from unrolled.runtime.tag_metrics import SpanScorer, TagScorer
 from unrolled.runtime.tag_network import TagNetwork
 from unrolled.runtime.tagging import CrfArrays, decoded, tag_probabilities
@@ -27,6 +28,7 @@ from unrolled.storage.strict_json import parse_object
 from unrolled.text.batch import SequenceBatch
 from unrolled.text.ngrams import NgramHasher
 from unrolled.text.offsets import Segmenter
+from unrolled.text.windows import WindowFeatures, word_columns
 from unrolled.text.word_features import WordFeatures
 
 _CHUNK_SENTENCES = 1024
@@ -124,6 +126,7 @@ class TagPredictor:
         self._networks = [TagNetwork(self.options, member, weights) for member in members]
         self._crf = _crf(manifest, members) if manifest.crf else None
         self._fixed = _fixed(model)
+        self._wide = _wide(model)
         self._segmenter = _segmenter(model, manifest)
         self._seen = frozenset(map(str, _extra(model, "seen")))
         self._memory = WordMemory(self._word_vectors)
@@ -238,6 +241,7 @@ class TagPredictor:
             "unrolled_version": raw.get("unrolled_version"),
             "format_version": raw["format_version"],
             "scheme": manifest.scheme,
+            "wide": raw.get("wide"),
             "crf": manifest.crf,
             "by_character": manifest.by_character,
             "parameters": manifest.parameters,
@@ -293,12 +297,22 @@ class TagPredictor:
         return tags, probabilities
 
     def _scores(self, tables: list[np.ndarray], words: SequenceBatch) -> np.ndarray:
-        """Mean of the members' scores: their probabilities multiplied, in a CRF those of whole paths."""
+        """Mean of the members' scores, and those of the wide part, by their shares.
+
+        In probabilities: their product, in a CRF that of whole paths.
+        """
         scores = self._networks[0].scores(tables[0], words)
-        for network, table in zip(self._networks[1:], tables[1:], strict=True):
+        for network, table in zip(self._networks[1:], tables[1 : len(self._networks)], strict=True):
             scores += network.scores(table, words)
         if len(self._networks) > 1:
             scores /= len(self._networks)
+        if self._wide is not None:
+            features, bag = self._wide
+            mine, other = self._manifest.shares
+            scores *= np.float32(mine)
+            wide = bag(features.encode(tables[-1], words.values, words.lengths))
+            wide *= np.float32(other)
+            scores += wide
         if self._manifest.outside:
             scores[:, self._tags.index("O")] += np.float32(self._manifest.outside)
         return scores
@@ -306,7 +320,10 @@ class TagPredictor:
     def _word_vectors(self, words: Sequence[str]) -> list[np.ndarray]:
         encoded = self._features.encode(words)
         fixed = [] if self._fixed is None else [self._fixed.of(words)]
-        return [np.concatenate([network.word_vectors(encoded), *fixed], axis=1) for network in self._networks]
+        found = [
+            np.concatenate([network.word_vectors(encoded), *fixed], axis=1) for network in self._networks
+        ]
+        return found if self._wide is None else [*found, word_columns(words)]
 
     def _written(self, tags: list[str]) -> list[str]:
         """The model's own tags in the scheme of the user."""
@@ -376,6 +393,15 @@ def _fixed(model: SavedModel) -> FixedVectors | None:
     if len(words) != len(table) or len(set(words)) != len(words):
         raise ModelFileError(f"{model.path or 'the model'}: the words of its vectors are damaged.")
     return FixedVectors(words, table)
+
+
+def _wide(model: SavedModel) -> tuple[WindowFeatures, EmbeddingBag] | None:
+    if WIDE_NAME not in model.weights:
+        return None
+    try:
+        return WindowFeatures(model.weights[WIDE_KEPT_NAME]), EmbeddingBag(model.weights[WIDE_NAME])
+    except OptionError as error:
+        raise ModelFileError(f"{model.path or 'the model'}: {error} Copy or train the model again.") from None
 
 
 def _segmenter(model: SavedModel, manifest: TagManifest) -> Segmenter:

@@ -10,7 +10,7 @@ import numpy as np
 #: Words that are remembered; when there are more, the memory is emptied.
 REMEMBERED = 1 << 15
 
-# words -> one (words, width) array a member
+# words -> some (words, width) arrays
 _Encode = Callable[[Sequence[str]], list[np.ndarray]]
 
 
@@ -31,7 +31,7 @@ class WordMemory:
     """Looks words up and has those encoded that are new. May be used from several threads.
 
     Args:
-        encode: words to their vectors, an array a member of the model.
+        encode: words to some arrays with a row a word.
     """
 
     def __init__(self, encode: _Encode) -> None:
@@ -44,7 +44,7 @@ class WordMemory:
         self._tables: list[np.ndarray] = []
 
     def find(self, words: Iterable[str], count: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Places ``(count,)`` int32 of words, and a table of vectors for each member that they count in.
+        """Places ``(count,)`` int32 of words, and the tables that they count in.
 
         Args:
             words: as they stand in the text.
@@ -67,12 +67,12 @@ class WordMemory:
     def _add(self, words: list[str]) -> None:
         fresh = self._encode(words)
         if not self._tables:
-            self._tables = [np.empty((0, part.shape[1]), dtype=np.float32) for part in fresh]
+            self._tables = [np.empty((0, part.shape[1]), dtype=part.dtype) for part in fresh]
         old, needed = len(self._places) - len(words), len(self._places)
-        for member, part in enumerate(fresh):
-            table = self._tables[member]
+        for number, part in enumerate(fresh):
+            table = self._tables[number]
             if len(table) < needed:
-                grown = np.zeros((max(needed, 2 * len(table), 1024), part.shape[1]), dtype=np.float32)
+                grown = np.zeros((max(needed, 2 * len(table), 1024), part.shape[1]), dtype=part.dtype)
                 grown[:old] = table[:old]
-                self._tables[member] = table = grown
+                self._tables[number] = table = grown
             table[old:needed] = part

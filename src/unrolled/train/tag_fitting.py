@@ -17,23 +17,21 @@ from unrolled.embed.opening import check_vectors, vectors_sha256
 from unrolled.interrupt import stop_on_signal
 from unrolled.options import TaggerOptions
 from unrolled.runtime.manifest import KEPT_NAME
-from unrolled.runtime.tag_manifest import FIXED_NAME
+from unrolled.runtime.tag_manifest import FIXED_NAME, WIDE_KEPT_NAME, WIDE_NAME
 from unrolled.runtime.tag_predictor import Tagged
-from unrolled.runtime.tagging import CrfArrays, decoded, span_f1
 from unrolled.train.curve import draw_curve
 from unrolled.train.finish import own_version, utc
 from unrolled.train.log import TrainingLog
 from unrolled.train.loop import Clock, Surroundings
 from unrolled.train.members import DEV_LOGITS, Members, training_place
 from unrolled.train.progress import Progress
+from unrolled.train.tag_joint import dev_figures, dev_score, fit_joint
 from unrolled.train.tag_objective import TagObjective
-from unrolled.train.tagged_corpus import TaggedCorpus, TagTargets, build_tagged_corpus
+from unrolled.train.tag_wide import WidePart, fit_wide_tags
+from unrolled.train.tagged_corpus import TaggedCorpus, build_tagged_corpus
 
 if TYPE_CHECKING:
     from unrolled.runtime import TagPredictor
-
-#: What is tried for the scores of O.
-OUTSIDE = [round(0.1 * step, 1) for step in range(-30, 31)]
 
 
 def fit_tagger(
@@ -122,14 +120,14 @@ def _train(
     folder = output.log_folder if output is not None and ranks.writes else None
     log = TrainingLog(objective.score_name, folder, saved["log"] if saved else [])
     clock = Clock(saved["seconds"] if saved else 0.0)
+    wide = _wide(options, members, corpus, objective) if options.wide else None
     with stop_on_signal(members.checkpoint is not None) as request:
         around = Surroundings(corpus, recipe, objective, log, members.progress, clock, lambda: request.asked)
         members.train(around, lambda: objective.model(recipe, corpus), saved, request, rounded=_rounded)
     logits = np.mean([member.pop(DEV_LOGITS).numpy() for member in members.weights], axis=0)
     crf = objective.crf_arrays(_mean_crf(members.weights))
-    outside = 0.0
-    if options.fit_outside and corpus.spans and not corpus.dev_is_train:
-        outside = fit_outside(corpus.labels, logits, corpus.dev.targets, crf)
+    dev_wide = None if wide is None else wide.scores(corpus.dev)
+    joint = fit_joint(corpus, logits, dev_wide, crf, outside=options.fit_outside)
     half = all(member["embedding.weight"].dtype == torch.float16 for member in members.weights)
     manifest = {
         "format": "unrolled-model",
@@ -141,14 +139,23 @@ def _train(
         "scheme": corpus.scheme,
         "crf": objective.crf,
         "by_character": by_character,
-        "outside": outside,
+        "outside": joint.outside,
         "table_rows": corpus.features.table_rows,
         "ngram_rows": None if corpus.features.hasher is None else corpus.features.hasher.rows,
         "characters": corpus.features.character_count,
         "fixed": None
         if corpus.fixed is None
         else {"words": len(corpus.fixed.words), "dim": corpus.fixed.dim},
-        "metrics": {"train" if corpus.dev_is_train else "dev": _figures(corpus, logits, crf, outside)},
+        "wide": None
+        if wide is None
+        else {
+            "rows": wide.features.rows,
+            "network_share": joint.shares[0],
+            "wide_share": joint.shares[1],
+        },
+        "metrics": {
+            "train" if corpus.dev_is_train else "dev": dev_figures(corpus, joint, logits, dev_wide, crf)
+        },
         "training": {
             "data": corpus.fingerprint,
             "seconds": round(clock.seconds, 3),
@@ -168,6 +175,9 @@ def _train(
     }
     if corpus.features.hasher is not None and corpus.features.hasher.kept is not None:
         weights[KEPT_NAME] = corpus.features.hasher.kept
+    if wide is not None and wide.features.kept is not None:
+        weights[WIDE_KEPT_NAME] = wide.features.kept
+        weights[WIDE_NAME] = wide.weight
     if corpus.fixed is not None:
         weights[FIXED_NAME] = corpus.fixed.vectors.astype(np.float16)
     return _publish(members, manifest, tokenizer, weights, log)
@@ -196,31 +206,19 @@ def _tokenizer_json(corpus: TaggedCorpus) -> str:
     return corpus.features.to_json(**more)
 
 
-def fit_outside(labels: list[str], logits: np.ndarray, targets: TagTargets, crf: CrfArrays | None) -> float:
-    """What to add to the scores of O for the highest F1 of the spans.
-
-    A model that has seen few spans says O too readily for the F1, all the more on texts of another kind
-    (Mohit et al. 2012, "Recall-Oriented Learning of Named Entities in Arabic Wikipedia"). Of equal values the
-    one nearest to 0 is taken.
-
-    Args:
-        labels: tags, in BIOES.
-        logits: ``(tokens, tags)`` of dev data.
-        targets: theirs.
-        crf: of the model.
-    """
-    if "O" not in labels:
-        return 0.0
-    column = labels.index("O")
-    best, chosen = -1.0, 0.0
-    for value in sorted(OUTSIDE, key=abs):
-        scores = logits.copy()
-        scores[:, column] += np.float32(value)
-        found = decoded(scores, targets.lengths, crf)
-        f1 = span_f1(labels, targets.values, found, targets.lengths)
-        if f1 > best:
-            best, chosen = f1, value
-    return chosen
+def _wide(
+    options: TaggerOptions, members: Members, corpus: TaggedCorpus, objective: TagObjective
+) -> WidePart:
+    """Fitted anew when a training is resumed: it takes seconds and gives the same."""
+    began = time.monotonic()
+    tags = len(corpus.labels)
+    wide = members.ranks.first(lambda: fit_wide_tags(corpus.train, tags, options.wide_rows, options.seed))
+    score = dev_score(corpus, wide.scores(corpus.dev), None)
+    members.progress.message(
+        f"Wide part: {wide.features.rows:,} features fitted in {time.monotonic() - began:.1f} s; alone it "
+        f"reaches a dev {objective.score_name} of {score:.4f}."
+    )
+    return wide
 
 
 def _mean_crf(members: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -229,24 +227,6 @@ def _mean_crf(members: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         for name in members[0]
         if name.startswith("crf.")
     }
-
-
-def _figures(
-    corpus: TaggedCorpus, logits: np.ndarray, crf: CrfArrays | None, outside: float
-) -> dict[str, Any]:
-    """Figures of the finished model, all members together, on the dev data."""
-    targets = corpus.dev.targets
-    if outside:
-        logits[:, corpus.labels.index("O")] += np.float32(outside)
-    found = decoded(logits, targets.lengths, crf)
-    figures: dict[str, Any] = {
-        "sentences": len(corpus.dev),
-        "words": len(targets),
-        "accuracy": float((found == targets.values).mean()),
-    }
-    if corpus.spans:
-        figures["span_f1"] = span_f1(corpus.labels, targets.values, found, targets.lengths)
-    return figures
 
 
 def _rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:

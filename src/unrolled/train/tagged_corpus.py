@@ -21,6 +21,7 @@ from unrolled.runtime.tag_predictor import Tagged
 from unrolled.text.batch import gather_positions
 from unrolled.text.ngrams import NgramHasher
 from unrolled.text.offsets import Segmenter
+from unrolled.text.windows import word_columns
 from unrolled.text.word_features import EncodedWords, WordFeatures
 from unrolled.train.split import held_out
 
@@ -106,6 +107,15 @@ class Sentences:
         self._row_starts = self._encoded.rows.offsets[:-1]
         self._character_starts = self._encoded.characters.offsets[:-1]
         self._vectors = vectors
+        self._words = words
+        self._columns: np.ndarray | None = None
+
+    def windows(self, sentences: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Some sentences for :meth:`unrolled.text.windows.WindowFeatures.encode`."""
+        if self._columns is None:
+            self._columns = word_columns(self._words)
+        lengths = self.lengths[sentences]
+        return self._columns, self._ids[gather_positions(self._starts[sentences], lengths)], lengths
 
     def input(self, sentences: np.ndarray) -> SentenceInput:
         """Some sentences, in that order."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unrolled.text.batch import SequenceBatch
     from unrolled.text.bucketing import length_batches
     from unrolled.text.jamo import compose, decompose, decompose_compatible
+    from unrolled.text.offsets import Segmenter
     from unrolled.text.store import TokenStore, TokenStoreWriter
     from unrolled.text.tokenizer import (
         TRAINABLE_KINDS,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from unrolled.text.vocab import Vocab, build_vocab_from_iterator
 
 _HOME = {
+    "Segmenter": "offsets",
     "SequenceBatch": "batch",
     "TRAINABLE_KINDS": "tokenizer",
     "TokenStore": "store",
@@ -46,6 +48,7 @@ _HOME = {
 
 __all__ = [
     "TRAINABLE_KINDS",
+    "Segmenter",
     "SequenceBatch",
     "TokenStore",
     "TokenStoreWriter",

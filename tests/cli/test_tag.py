@@ -62,7 +62,9 @@ def test_training_says_what_it_read_and_how_good_it_is(trained: tuple[Path, Resu
     model, result = trained
     assert "dev span F1" in result.out
     assert "train.conll" in result.out
-    assert "On the dev data: span F1 " in result.out
+    assert "On the dev data, network and wide part together: span F1 " in result.out
+    assert "span F1 0." in result.out
+    assert "of the wide part alone" in result.out
     assert result.out.splitlines()[-2] == f"  unrolled evaluate {model} test.conll"
 
 

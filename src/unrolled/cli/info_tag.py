@@ -7,7 +7,7 @@ from typing import Any
 
 from unrolled.cli.console import console, cut, draw, table
 from unrolled.cli.info import epochs_line, files_size, number_of, object_of, text_of
-from unrolled.cli.report import figures_line
+from unrolled.cli.report import figures_line, parts_line
 from unrolled.cli.sizes import duration
 from unrolled.options import TAGGER_PRESETS, TaggerOptions
 
@@ -26,6 +26,12 @@ def show(model: str, info: Mapping[str, Any]) -> None:
     rows.add_row("model", model)
     rows.add_row("gives", _SCHEMES.get(info["scheme"], f"spans ({info['scheme'].upper()})"))
     rows.add_row("built as", _described(info))
+    if wide := info.get("wide"):
+        rows.add_row(
+            "wide part",
+            f"linear over {wide['rows']:,} features of words and their neighbours; "
+            f"shares: network {wide['network_share']:.2f}, wide part {wide['wide_share']:.2f}",
+        )
     labels = info["labels"]
     more = f", and {len(labels) - _LABELS_SHOWN} more" if len(labels) > _LABELS_SHOWN else ""
     rows.add_row("labels", ", ".join(labels[:_LABELS_SHOWN]) + more)
@@ -40,6 +46,8 @@ def show(model: str, info: Mapping[str, Any]) -> None:
     for part, found in object_of(info.get("metrics")).items():
         known = {name: number_of(value) for name, value in object_of(found).items()}
         rows.add_row(f"on {part}", figures_line(known) or _UNKNOWN)
+        if all(known.get(name) is not None for name in ("network_alone", "wide_alone")):
+            rows.add_row("", parts_line(known))
     rows.add_row("size", files_size(model, info["bytes"]))
     rows.add_row("parameters", f"{info['parameters']:,}, kept as {info['storage']}")
     rows.add_row("options", _options(options))

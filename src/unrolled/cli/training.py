@@ -71,7 +71,7 @@ def file_parameters(learned: str, reasons: Mapping[str, str]) -> list[click.Opti
 
     Args:
         learned: what the training file holds.
-        reasons: preset -> what it is for.
+        reasons: preset -> what it is for; the first is the default.
     """
 
     def option(*names: str, text: str, **kwargs: Any) -> click.Option:
@@ -97,9 +97,10 @@ def file_parameters(learned: str, reasons: Mapping[str, str]) -> list[click.Opti
         option(
             "--preset",
             type=click.Choice(list(reasons)),
-            default="fast",
+            default=next(iter(reasons)),
             metavar="|".join(reasons),
-            text="; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in reasons.items()) + ".  [fast]",
+            text="; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in reasons.items())
+            + f".  [{next(iter(reasons))}]",
         ),
     ]
 

@@ -56,7 +56,7 @@ class Manifest(ABC):
     @property
     @abstractmethod
     def dtypes(self) -> dict[str, str]:
-        """Name -> stored type (``"F32"``, ``"F16"``, ``"I32"``) of every weight."""
+        """Name -> stored type (``"F32"``, ``"F16"``, ``"I32"``, ``"I8"``) of every weight."""
 
     @property
     def parameters(self) -> int:

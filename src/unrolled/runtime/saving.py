@@ -25,7 +25,7 @@ from unrolled.storage import tensors
 from unrolled.storage.files import replace_folder, sync_folder, write_synced
 from unrolled.storage.strict_json import fingerprint
 
-_TYPES = {"F32": np.float32, "F16": np.float16, "I32": np.int32}
+_TYPES = {"F32": np.float32, "F16": np.float16, "I32": np.int32, "I8": np.int8}
 
 
 def save_model(

@@ -25,8 +25,8 @@ from unrolled.text.word_features import WORD_END
 
 #: Name of the table of fixed vectors.
 FIXED_NAME = "vectors.weight"
-#: Names of the wide part: the buckets that have a row, and the rows.
-WIDE_KEPT_NAME, WIDE_NAME = "wide.kept", "wide.weight"
+#: Names of the wide part: the buckets that have a row, the rows, and what a tag's numbers in them are worth.
+WIDE_KEPT_NAME, WIDE_NAME, WIDE_SCALE_NAME = "wide.kept", "wide.weight", "wide.scale"
 _MOST_CHARACTERS = 1 << 21
 _CRF = ("crf.transitions", "crf.start", "crf.end")
 
@@ -76,22 +76,16 @@ class TagManifest(Manifest):
         if self.wide_rows is not None:
             shapes[WIDE_KEPT_NAME] = (self.wide_rows,)
             shapes[WIDE_NAME] = (self.wide_rows, len(self.labels))
+            shapes[WIDE_SCALE_NAME] = (len(self.labels),)
         return shapes
 
     @property
     def dtypes(self) -> dict[str, str]:
         """Name -> stored type of every weight: all may be in half precision but the scores of a CRF."""
+        special = {KEPT_NAME: "I32", FIXED_NAME: "F16"}
+        special |= {WIDE_KEPT_NAME: "I32", WIDE_NAME: "I8", WIDE_SCALE_NAME: "F32"}
         stored = STORAGE[self.raw["storage"]["embedding"]]
-        return {
-            name: "I32"
-            if name in (KEPT_NAME, WIDE_KEPT_NAME)
-            else "F32"
-            if ".crf." in name
-            else "F16"
-            if name in (FIXED_NAME, WIDE_NAME)
-            else stored
-            for name in self.shapes
-        }
+        return {name: special.get(name, "F32" if ".crf." in name else stored) for name in self.shapes}
 
     @classmethod
     def of(cls, content: dict[str, Any], where: str) -> Self:

@@ -19,10 +19,10 @@ from unrolled.options import TaggerOptions
 from unrolled.runtime.embedding_bag import EmbeddingBag
 from unrolled.runtime.files import SavedModel
 from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME
-from unrolled.runtime.tag_manifest import FIXED_NAME, WIDE_KEPT_NAME, WIDE_NAME, TagManifest
+from unrolled.runtime.tag_manifest import FIXED_NAME, WIDE_KEPT_NAME, WIDE_NAME, WIDE_SCALE_NAME, TagManifest
 from unrolled.runtime.tag_metrics import SpanScorer, TagScorer
 from unrolled.runtime.tag_network import TagNetwork
-from unrolled.runtime.tagging import CrfArrays, decoded, tag_probabilities
+from unrolled.runtime.tagging import CrfArrays, decoded, tag_probabilities, wide_table
 from unrolled.runtime.word_memory import WordMemory
 from unrolled.storage.strict_json import parse_object
 from unrolled.text.batch import SequenceBatch
@@ -399,7 +399,8 @@ def _wide(model: SavedModel) -> tuple[WindowFeatures, EmbeddingBag] | None:
     if WIDE_NAME not in model.weights:
         return None
     try:
-        return WindowFeatures(model.weights[WIDE_KEPT_NAME]), EmbeddingBag(model.weights[WIDE_NAME])
+        table = wide_table(model.weights[WIDE_NAME], model.weights[WIDE_SCALE_NAME])
+        return WindowFeatures(model.weights[WIDE_KEPT_NAME]), EmbeddingBag(table)
     except OptionError as error:
         raise ModelFileError(f"{model.path or 'the model'}: {error} Copy or train the model again.") from None
 

@@ -14,6 +14,17 @@ from unrolled.runtime.wide import softmax
 CrfArrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def wide_table(steps: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Rows of the wide part ``(rows, tags)`` float16, from what the file holds.
+
+    Args:
+        steps: ``(rows, tags)`` int8.
+        scale: ``(tags,)`` float32, what one step of a tag is worth.
+    """
+    table: np.ndarray = (steps.astype(np.float32) * scale).astype(np.float16)
+    return table
+
+
 def decoded(scores: np.ndarray, lengths: np.ndarray, crf: CrfArrays | None) -> np.ndarray:
     """The best tags ``(tokens,)``: of each word, or with a CRF of each sentence (Viterbi).
 

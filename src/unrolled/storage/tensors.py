@@ -21,6 +21,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
     "I32": np.dtype("<i4"),
+    "I8": np.dtype("i1"),
     "U8": np.dtype("u1"),
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
@@ -61,7 +62,7 @@ def views(
         header: from :func:`read_header`.
         payload: ``(bytes,)`` uint8, all that follows the header.
         shapes: name -> shape that each tensor must have.
-        dtypes: name -> ``"F32"``, ``"F16"``, ``"I32"`` or ``"U8"``.
+        dtypes: name -> ``"F32"``, ``"F16"``, ``"I32"``, ``"I8"`` or ``"U8"``.
 
     Raises:
         TensorFileError: a tensor is missing, foreign, of another shape or type, or the ranges overlap or

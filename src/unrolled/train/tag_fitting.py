@@ -17,7 +17,7 @@ from unrolled.embed.opening import check_vectors, vectors_sha256
 from unrolled.interrupt import stop_on_signal
 from unrolled.options import TaggerOptions
 from unrolled.runtime.manifest import KEPT_NAME
-from unrolled.runtime.tag_manifest import FIXED_NAME, WIDE_KEPT_NAME, WIDE_NAME
+from unrolled.runtime.tag_manifest import FIXED_NAME, WIDE_KEPT_NAME, WIDE_NAME, WIDE_SCALE_NAME
 from unrolled.runtime.tag_predictor import Tagged
 from unrolled.train.curve import draw_curve
 from unrolled.train.finish import own_version, utc
@@ -111,7 +111,6 @@ def _train(
     about: dict[str, Any] = {"data": corpus.fingerprint}
     if options.vectors:
         about["vectors"] = {"sha256": ranks.first(lambda: vectors_sha256(options.vectors))}
-    recipe = options.for_words(int(corpus.train.lengths.sum()))
     for note in corpus.notes:
         members.progress.message(note)
     tokenizer = _tokenizer_json(corpus)
@@ -122,8 +121,8 @@ def _train(
     clock = Clock(saved["seconds"] if saved else 0.0)
     wide = _wide(options, members, corpus, objective) if options.wide else None
     with stop_on_signal(members.checkpoint is not None) as request:
-        around = Surroundings(corpus, recipe, objective, log, members.progress, clock, lambda: request.asked)
-        members.train(around, lambda: objective.model(recipe, corpus), saved, request, rounded=_rounded)
+        around = Surroundings(corpus, options, objective, log, members.progress, clock, lambda: request.asked)
+        members.train(around, lambda: objective.model(options, corpus), saved, request, rounded=_rounded)
     logits = np.mean([member.pop(DEV_LOGITS).numpy() for member in members.weights], axis=0)
     crf = objective.crf_arrays(_mean_crf(members.weights))
     dev_wide = None if wide is None else wide.scores(corpus.dev)
@@ -177,7 +176,7 @@ def _train(
         weights[KEPT_NAME] = corpus.features.hasher.kept
     if wide is not None and wide.features.kept is not None:
         weights[WIDE_KEPT_NAME] = wide.features.kept
-        weights[WIDE_NAME] = wide.weight
+        weights[WIDE_NAME], weights[WIDE_SCALE_NAME] = wide.steps, wide.scale
     if corpus.fixed is not None:
         weights[FIXED_NAME] = corpus.fixed.vectors.astype(np.float16)
     return _publish(members, manifest, tokenizer, weights, log)

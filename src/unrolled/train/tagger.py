@@ -28,7 +28,7 @@ class Tagger:
         [('Kim', 'person', 11)]
 
     Args:
-        preset: ``"fast"`` or ``"accurate"``.
+        preset: ``"accurate"`` or ``"fast"``.
         options: what to change of it; the names and meanings are those of
             :class:`unrolled.options.TaggerOptions`.
 
@@ -39,7 +39,7 @@ class Tagger:
         OptionError: an unknown preset or option, or a bad value.
     """
 
-    def __init__(self, preset: str = "fast", /, **options: Any) -> None:
+    def __init__(self, preset: str = "accurate", /, **options: Any) -> None:
         self.options = TaggerOptions.of(preset, **options)
         self._predictor: TagPredictor | None = None
 

@@ -38,9 +38,8 @@ def test_by_hand(parts: list[str]) -> None:
 
 
 _alphabet = [
-    "a", "é", "\u0301", "\u0323", "\u20e3", "\ufe0f", "\u200d", "\u200c", "한", "가", "\u1100", "\u1161",
-    "\u11a8", "😀", "❤", "👩", "🏽", "🇰", "🇷", "\r", "\n", " ", "\u200b", "\u00ad", "1", "क", "ि", "\u0e33", "♀", "©",
-]  # fmt: skip
+    *"aé1 \r\n한가क😀❤👩🏽🇰🇷♀©\u0301\u0323\u20e3\ufe0f\u200d\u200c\u1100\u1161\u11a8\u200b\u00ad\u093f\u0e33"
+]
 
 
 def known(character: str) -> bool:

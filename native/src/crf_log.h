@@ -26,8 +26,9 @@ struct CrfLogScan {
         std::copy(scores, scores + width, alpha);
         for (int64_t t = 1; t < steps; ++t) {
             double* now = alpha + t * width;
-            log_sums(into, now - width, now);
-            for (int64_t b = 0; b < width; ++b) now[b] += scores[t * width + b];
+            std::copy(scores + t * width, scores + (t + 1) * width, now);
+            log_sums(into, now - width, scratch + width);
+            for (int64_t b = 0; b < tags; ++b) now[b] += scratch[width + b];
         }
         double *row = table(), log_z;
         for (int64_t b = 0; b < width; ++b) row[b] = alpha[(steps - 1) * width + b] + end[b];

@@ -110,8 +110,8 @@ def test_what_is_forbidden_never_happens() -> None:
     losses = layer(x, LENGTHS, tags)
     torch.testing.assert_close(losses, torch.zeros_like(losses))
     losses.sum().backward()
-    assert layer.transitions.grad is not None and layer.start.grad is not None
-    assert not layer.transitions.grad.any() and not layer.start.grad.any()
+    for weight in (layer.transitions, layer.start):  # certain of the one path that there is
+        torch.testing.assert_close(weight.grad, torch.zeros_like(weight))
     with pytest.raises(ValueError, match="sequence 0 go from tag 0 to tag 1 at word 1"):
         layer(x, LENGTHS, TARGETS)
 

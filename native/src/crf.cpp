@@ -44,6 +44,7 @@ void widen(const T* from, int64_t count, int64_t width, double pad, double* to) 
 struct Chain {
     int64_t tags, width;
     double *transitions, *start, *end;     // logarithms, (tags, width) and (width,); padding is -inf
+    double* into;                          // (tags, width) the transitions into each tag
     double *onward, *back, *end_factors;   // see CrfScan
     double transitions_shift = 0, end_shift = 0;
     bool factors_hold = true;              // false: some factors are too small, and all sequences need logarithms
@@ -56,11 +57,11 @@ struct Chain {
         for (int64_t a = 0; a < tags; ++a) widen(p.transitions + a * tags, tags, width, kNone, transitions + a * width);
         widen(p.start, tags, width, kNone, start);
         widen(p.end, tags, width, kNone, end);
+        into = transpose(transitions, kNone, arena);
     }
 
     void make_factors(const CrfKernels& kernels, Arena& arena) {
         onward = arena.take<double>(tags * width);
-        back = arena.take<double>(tags * width);
         end_factors = arena.take<double>(width);
         std::copy(transitions, transitions + tags * width, onward);
         std::copy(end, end + width, end_factors);
@@ -71,10 +72,16 @@ struct Chain {
         end_shift = *std::max_element(end, end + width);
         if (end_shift == kNone) end_shift = 0;
         kernels.exponentials_from(end_factors, 1, width, end_shift, &least);
-        std::fill(back, back + tags * width, 0.0);
-        for (int64_t a = 0; a < tags; ++a)
-            for (int64_t b = 0; b < tags; ++b) back[b * width + a] = onward[a * width + b];
+        back = transpose(onward, 0.0, arena);
         factors_hold = least >= kCrfLeast;
+    }
+
+    double* transpose(const double* from, double pad, Arena& arena) const {
+        double* to = arena.take<double>(tags * width);
+        std::fill(to, to + tags * width, pad);
+        for (int64_t a = 0; a < tags; ++a)
+            for (int64_t b = 0; b < tags; ++b) to[b * width + a] = from[a * width + b];
+        return to;
     }
 
     // The scores of a sequence, start in the first row.
@@ -113,8 +120,9 @@ struct Sums {
 // Memory of one task for its longest sequence.
 struct Scratch {
     double *emission, *alpha, *posterior, *rows;
-    Scratch(int64_t steps, int64_t width, Arena& arena) {
-        emission = arena.take<double>(3 * steps * width + 3 * width);
+    Scratch(int64_t steps, const Chain& chain, Arena& arena) {
+        const int64_t width = chain.width;
+        emission = arena.take<double>((3 * steps + chain.tags + 4) * width);
         alpha = emission + steps * width;
         posterior = alpha + steps * width;
         rows = posterior + steps * width;
@@ -123,10 +131,10 @@ struct Scratch {
 
 // Runs f(sequence, first token, length, scratch, part number) for the sequences that are not empty.
 template <class F>
-void over_sequences(const Plan& plan, int64_t width, int threads, double cost, Arena& arena, F&& f) {
+void over_sequences(const Plan& plan, const Chain& chain, int threads, double cost, Arena& arena, F&& f) {
     const int parts = static_cast<int>(plan.groups.size());
     std::vector<Scratch> scratch;
-    for (const Group& group : plan.groups) scratch.emplace_back(group.rows ? group.length[0] : 0, width, arena);
+    for (const Group& group : plan.groups) scratch.emplace_back(group.rows ? group.length[0] : 0, chain, arena);
     parallel_for(parts, useful_threads(threads, cost), [&](int part) {
         const Group& group = plan.groups[static_cast<size_t>(part)];
         for (int64_t i = 0; i < group.rows; ++i)
@@ -145,7 +153,7 @@ double posterior_of(const Chain& chain, const CrfKernels& kernels, const T* scor
         CrfScan scan{steps,      chain.tags,       chain.width,   chain.onward,      chain.back,
                      chain.end_factors, scratch.emission, scratch.alpha, scratch.posterior, scratch.rows};
         chain.read(scores, steps, scratch.emission);
-        const double shift = kernels.exponentials(scratch.emission, steps, chain.width, &scan.least);
+        const double shift = kernels.exponentials(scratch.emission, steps, chain.width, nullptr, &scan.least);
         kernels.forward(scan);
         // Written so that NaN takes the other way.
         if (scan.least >= kCrfLeast && scan.total >= kCrfLeast) {
@@ -158,8 +166,8 @@ double posterior_of(const Chain& chain, const CrfKernels& kernels, const T* scor
         }
     }
     chain.read(scores, steps, scratch.emission);
-    const CrfLogScan scan{steps,         chain.tags,        chain.width, chain.transitions, chain.end, scratch.emission,
-                          scratch.alpha, scratch.posterior, scratch.rows};
+    const CrfLogScan scan{kernels,   steps,            chain.tags,    chain.width,       chain.transitions, chain.into,
+                          chain.end, scratch.emission, scratch.alpha, scratch.posterior, scratch.rows};
     const double log_z = scan.forward();
     if (log_z != kNone) scan.backward(log_z, weight, sums ? sums->transitions : nullptr);
     return log_z;
@@ -206,7 +214,7 @@ void crf_loss(const Crf<T>& p, const CrfLoss<T>& loss, int threads, Isa isa) {
         for (int64_t b = 0; b < tags; ++b) own.start[b] += scratch.posterior[b];
         for (int64_t b = 0; b < tags; ++b) own.end[b] += posterior[b];
     };
-    over_sequences(plan, width, threads, scan_cost(total, tags), arena, run);
+    over_sequences(plan, chain, threads, scan_cost(total, tags), arena, run);
 
     for (int64_t a = 0; a < tags; ++a) {
         double start = 0, end = 0;
@@ -238,7 +246,7 @@ int64_t crf_marginals(const Crf<T>& p, T* marginals, int threads, Isa isa) {
     chain.make_factors(kernels, arena);
     const Plan plan(p.lengths, p.batch, threads, arena);
     std::vector<int64_t> impossible(plan.groups.size(), p.batch);
-    over_sequences(plan, chain.width, threads, scan_cost(total, tags), arena,
+    over_sequences(plan, chain, threads, scan_cost(total, tags), arena,
                    [&](int64_t sequence, int64_t first, int64_t steps, const Scratch& scratch, int part) {
         T* to = marginals + first * tags;
         const double log_z = posterior_of(chain, kernels, p.scores + first * tags, steps, 1.0, scratch, nullptr);
@@ -262,12 +270,9 @@ void crf_decode(const Crf<T>& p, int32_t* decoded, T* best, int threads, Isa isa
     const int64_t tags = p.tags, total = tokens_of(p.lengths, p.batch);
     const Chain chain(p, arena);
     const int64_t width = chain.width;
-    double* into = arena.take<double>(tags * width);  // the transitions into each tag
-    for (int64_t a = 0; a < tags; ++a)
-        for (int64_t b = 0; b < tags; ++b) into[b * width + a] = chain.transitions[a * width + b];
     std::fill(best, best + p.batch, T(0));
     const Plan plan(p.lengths, p.batch, threads, arena);
-    over_sequences(plan, width, threads, scan_cost(total, tags) / 2, arena,
+    over_sequences(plan, chain, threads, scan_cost(total, tags) / 2, arena,
                    [&](int64_t sequence, int64_t first, int64_t steps, const Scratch& scratch, int) {
         double* const scores = scratch.emission;
         chain.read(p.scores + first * tags, steps, scores);
@@ -287,7 +292,7 @@ void crf_decode(const Crf<T>& p, int32_t* decoded, T* best, int threads, Isa isa
             }
             if (t == steps - 1) most = found;
             decoded[first + t] = static_cast<int32_t>(tag);
-            weights = into + tag * width;
+            weights = chain.into + tag * width;
         }
         best[sequence] = static_cast<T>(most);
     });

@@ -44,13 +44,15 @@ void exponentials_from(double* x, int64_t rows, int64_t width, double shift, dou
     *least = S::least(smallest);
 }
 
-double exponentials(double* x, int64_t rows, int64_t width, double* least) {
+double exponentials(double* x, int64_t rows, int64_t width, double* largest, double* least) {
     double sum = 0;
     V smallest = S::set(*least);
     for (int64_t t = 0; t < rows; ++t, x += width) {
         V most = S::load(x);
         for (int64_t u = W; u < width; u += W) most = S::max(most, S::load(x + u));
-        const double shift = S::largest(most);
+        double shift = S::largest(most);
+        if (shift < -1e300) shift = 0;
+        if (largest) largest[t] = shift;
         sum += shift;
         for (int64_t u = 0; u < width; u += W) {
             const V y = exponential(S::sub(S::load(x + u), S::set(shift)));

@@ -35,9 +35,10 @@ struct CrfScan {
 };
 
 struct CrfKernels {
-    // Rows of logarithms become exp(x - the largest of the row). Returns the sum of those; `least` is lowered to the
-    // smallest element above zero. -inf gives 0, and a row without any finite element NaN.
-    double (*exponentials)(double* x, int64_t rows, int64_t width, double* least);
+    // Rows of logarithms become exp(x - the largest of the row); -inf gives 0, but below -700 it is exp(-700). `largest`
+    // (rows,), if not null, receives those numbers, 0 for a row of -inf. Returns their sum; `least` is lowered to the smallest
+    // element above zero.
+    double (*exponentials)(double* x, int64_t rows, int64_t width, double* largest, double* least);
     // The same with one given shift, not below any element.
     void (*exponentials_from)(double* x, int64_t rows, int64_t width, double shift, double* least);
     void (*forward)(CrfScan&);  // writes alpha, total, exponent

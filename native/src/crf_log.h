@@ -1,64 +1,77 @@
-// The forward-backward algorithm with logarithms (Rabiner 1989, section V.A): slow, but no probability is too small for it.
+// The forward-backward algorithm with logarithms (Rabiner 1989, section V.A): slower, but no probability is too small for it.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
+
+#include "crf_kernels.h"
 
 namespace unrolled {
 
-inline double log_sum_exp(const double* x, int64_t count) {
-    constexpr double none = -std::numeric_limits<double>::infinity();
-    double most = none;
-    for (int64_t i = 0; i < count; ++i) most = x[i] > most || std::isnan(x[i]) ? x[i] : most;
-    if (most == none) return none;
-    double sum = 0;
-    for (int64_t i = 0; i < count; ++i) sum += std::exp(x[i] - most);
-    return most + std::log(sum);
-}
-
-// One sequence of at least one step; rows of `width` elements.
+// One sequence of at least one step; rows of `width` elements, -inf from `tags` on.
 struct CrfLogScan {
+    const CrfKernels& kernels;
     int64_t steps, tags, width;
     const double* transitions;  // (tags, width)
-    const double* end;          // (tags,)
+    const double* into;         // (tags, width) its transpose
+    const double* end;          // (width,)
     const double* scores;       // (steps, width), start in the first row
     double* alpha;              // (steps, width)
     double* posterior;          // (steps, width)
-    double* scratch;            // (3, width)
+    double* scratch;            // (tags + 4, width)
 
     // Writes alpha; returns log Z.
     double forward() const {
-        std::copy(scores, scores + tags, alpha);
+        std::copy(scores, scores + width, alpha);
         for (int64_t t = 1; t < steps; ++t) {
-            const double *before = alpha + (t - 1) * width, *score = scores + t * width;
-            for (int64_t b = 0; b < tags; ++b) {
-                for (int64_t a = 0; a < tags; ++a) scratch[a] = before[a] + transitions[a * width + b];
-                alpha[t * width + b] = score[b] + log_sum_exp(scratch, tags);
-            }
+            double* now = alpha + t * width;
+            std::copy(scores + t * width, scores + (t + 1) * width, now);
+            log_sums(into, now - width, scratch + width);
+            for (int64_t b = 0; b < tags; ++b) now[b] += scratch[width + b];
         }
-        for (int64_t a = 0; a < tags; ++a) scratch[a] = alpha[(steps - 1) * width + a] + end[a];
-        return log_sum_exp(scratch, tags);
+        double *row = table(), log_z;
+        for (int64_t b = 0; b < width; ++b) row[b] = alpha[(steps - 1) * width + b] + end[b];
+        log_sums_of(1, &log_z);
+        return log_z;
     }
 
     // After it, if log_z is not -inf: the posterior of each tag, and that of each pair of neighbours added to pairs
     // (tags, width), both times weight. pairs may be null.
     void backward(double log_z, double weight, double* pairs) const {
         double *beta = scratch + width, *onward = scratch + 2 * width;
-        std::copy(end, end + tags, beta);
+        std::copy(end, end + width, beta);
         for (int64_t t = steps - 1;; --t) {
-            for (int64_t b = 0; b < tags; ++b) posterior[t * width + b] = weight * std::exp(alpha[t * width + b] + beta[b] - log_z);
+            const double *now = alpha + t * width, *before = now - width;
+            for (int64_t b = 0; b < tags; ++b) posterior[t * width + b] = weight * std::exp(now[b] + beta[b] - log_z);
             if (t == 0) break;
-            for (int64_t b = 0; b < tags; ++b) onward[b] = scores[t * width + b] + beta[b];
-            const double* before = alpha + (t - 1) * width;
-            for (int64_t a = 0; a < tags; ++a) {
-                const double* row = transitions + a * width;
-                for (int64_t b = 0; b < tags; ++b) scratch[b] = row[b] + onward[b];
-                beta[a] = log_sum_exp(scratch, tags);
-                if (!pairs) continue;
-                for (int64_t b = 0; b < tags; ++b) pairs[a * width + b] += weight * std::exp(before[a] + scratch[b] - log_z);
+            for (int64_t b = 0; b < width; ++b) onward[b] = scores[t * width + b] + beta[b];
+            log_sums(transitions, onward, beta);
+            for (int64_t a = 0; pairs && a < tags; ++a) {
+                const double *row = table() + a * width, factor = weight * std::exp(before[a] + largest()[a] - log_z);
+                for (int64_t b = 0; b < tags; ++b) pairs[a * width + b] += factor * row[b];
             }
+        }
+    }
+
+private:
+    double* largest() const { return scratch; }
+    double* table() const { return scratch + 4 * width; }
+
+    // out[i] = log sum over j of exp(m[i, j] + x[j]). The table keeps the terms, each row divided by exp(largest).
+    void log_sums(const double* m, const double* x, double* out) const {
+        for (int64_t i = 0; i < tags; ++i)
+            for (int64_t j = 0; j < width; ++j) table()[i * width + j] = m[i * width + j] + x[j];
+        log_sums_of(tags, out);
+    }
+
+    void log_sums_of(int64_t rows, double* out) const {
+        double least = 1;
+        kernels.exponentials(table(), rows, width, largest(), &least);
+        for (int64_t i = 0; i < rows; ++i) {
+            double sum = 0;
+            for (int64_t j = 0; j < width; ++j) sum += table()[i * width + j];
+            out[i] = largest()[i] + std::log(sum);
         }
     }
 };

@@ -189,8 +189,9 @@ void check_all(Isa isa) {
             check_paths<T>({1, 5, 3}, 5, size, forbid, isa);
             check_paths<T>({1, 2, 1}, 41, size, forbid, isa);
             check_paths<T>({3, 1}, 1, size, forbid, isa);
-            for (int64_t tags : {2, 9, 20, 65}) check_threads<T>(tags, size, isa);
+            for (int64_t tags : {2, 20}) check_threads<T>(tags, size, isa);
         }
+    check_threads<T>(65, 1, isa);
     check_impossible<T>(isa);
 }
 

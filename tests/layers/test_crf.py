@@ -104,12 +104,14 @@ def test_what_is_forbidden_never_happens() -> None:
     assert tags.tolist() == [0] * 9
     assert tags.dtype == torch.int64
     assert best.shape == (4,)
-    assert torch.equal(layer.marginals(x, LENGTHS), torch.eye(4, dtype=torch.float64)[tags])
+    marginals = layer.marginals(x, LENGTHS)
+    torch.testing.assert_close(marginals[:, 0], torch.ones(9, dtype=torch.float64))
+    assert not marginals[:, 1:].any()
     losses = layer(x, LENGTHS, tags)
     torch.testing.assert_close(losses, torch.zeros_like(losses))
     losses.sum().backward()
-    assert layer.transitions.grad is not None and layer.start.grad is not None
-    assert not layer.transitions.grad.any() and not layer.start.grad.any()
+    for weight in (layer.transitions, layer.start):  # certain of the one path that there is
+        torch.testing.assert_close(weight.grad, torch.zeros_like(weight))
     with pytest.raises(ValueError, match="sequence 0 go from tag 0 to tag 1 at word 1"):
         layer(x, LENGTHS, TARGETS)
 
@@ -163,7 +165,7 @@ def test_training_learns_the_transitions() -> None:
         loss = layer(torch.zeros(20, 2), [8, 12], targets).mean()
         loss.backward()
         optimizer.step()
-    assert float(loss) < 0.5
+    assert loss.item() < 0.5
     assert layer.decode(torch.zeros(6, 2), [6])[0].tolist() == [0, 1, 0, 1, 0, 1]
 
 

@@ -114,7 +114,7 @@ def simd_choices() -> list[str]:
 
 
 def set_simd(name: str) -> None:
-    """Use one instruction set from now on. float64 always runs on the generic one.
+    """Use one instruction set from now on. float64 runs on the generic one, except in the CRF.
 
     Raises:
         OptionError: if this processor (or this build) does not have it.

@@ -49,7 +49,7 @@ def train(training: Path, dev: Path, folder: Path, seed: int, trial: bool) -> No
             documents(path, spans).to_disk(file)
             config["paths"][name] = str(file)
         run(init_nlp(config), Path(temporary), stdout=sys.stderr)
-        shutil.copytree(Path(temporary, "model-best"), folder)
+        shutil.copytree(Path(temporary, "model-best"), folder, dirs_exist_ok=True)
 
 
 def load(folder: Path) -> Tagger:

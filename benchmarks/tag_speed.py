@@ -1,6 +1,6 @@
 """How fast a saved tagger of Unrolled answers, by the same clock as its peers. Part of benchmarks/tag.py:
 
-    python benchmarks/tag_speed.py FOLDER FILE
+python benchmarks/tag_speed.py FOLDER FILE
 """
 
 from __future__ import annotations

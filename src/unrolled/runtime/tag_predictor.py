@@ -11,25 +11,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from unrolled.data.spans import Scheme, allowed_transitions, decode_spans, encode_spans
-from unrolled.embed.fixed import FixedVectors
+from unrolled.data.spans import Scheme, decode_spans, encode_spans
 from unrolled.engine import Precision
 from unrolled.errors import DataError, ModelFileError, OptionError
 from unrolled.options import TaggerOptions
-from unrolled.runtime.embedding_bag import EmbeddingBag
 from unrolled.runtime.files import SavedModel
-from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME
-from unrolled.runtime.tag_manifest import FIXED_NAME, WIDE_KEPT_NAME, WIDE_NAME, WIDE_SCALE_NAME, TagManifest
+from unrolled.runtime.tag_manifest import TagManifest
 from unrolled.runtime.tag_metrics import SpanScorer, TagScorer
 from unrolled.runtime.tag_network import TagNetwork
-from unrolled.runtime.tagging import CrfArrays, decoded, tag_probabilities, wide_table
+from unrolled.runtime.tag_parts import crf_of, features_of, fixed_of, list_of, segmenter_of, wide_of
+from unrolled.runtime.tagging import decoded, tag_probabilities
 from unrolled.runtime.word_memory import WordMemory
-from unrolled.storage.strict_json import parse_object
 from unrolled.text.batch import SequenceBatch
-from unrolled.text.ngrams import NgramHasher
-from unrolled.text.offsets import Segmenter
-from unrolled.text.windows import WindowFeatures, word_columns
-from unrolled.text.word_features import WordFeatures
+from unrolled.text.offsets import spans_in_text
+from unrolled.text.windows import word_columns
 
 _CHUNK_SENTENCES = 1024
 _GROUP_TOKENS = 8192
@@ -114,7 +109,7 @@ class TagPredictor:
             self.labels = sorted({tag.partition("-")[2] for tag in self._tags if tag != "O"})
             if manifest.outside and "O" not in self._tags:
                 raise ModelFileError(f"{model.path or 'the model'}: no tag O, but a score for it.")
-        self._features = _features(model, manifest)
+        self._features = features_of(model, manifest)
         members = [
             {
                 name.removeprefix(prefix): array
@@ -124,11 +119,11 @@ class TagPredictor:
             for prefix in (f"members.{k}." for k in range(self.options.members))
         ]
         self._networks = [TagNetwork(self.options, member, weights) for member in members]
-        self._crf = _crf(manifest, members) if manifest.crf else None
-        self._fixed = _fixed(model)
-        self._wide = _wide(model)
-        self._segmenter = _segmenter(model, manifest)
-        self._seen = frozenset(map(str, _extra(model, "seen")))
+        self._crf = crf_of(manifest, members) if manifest.crf else None
+        self._fixed = fixed_of(model)
+        self._wide = wide_of(model)
+        self._segmenter = segmenter_of(model, manifest)
+        self._seen = frozenset(map(str, list_of(model, "seen")))
         self._memory = WordMemory(self._word_vectors)
 
     @property
@@ -344,86 +339,10 @@ class TagPredictor:
         probabilities = sure.tolist()
         spans = []
         if self.is_span_model:
-            for start, end, label in decode_spans(tags, "bioes"):
-                first = last = None
-                text = " ".join(words[start:end])
-                if offsets is not None:
-                    first, last = offsets[start][0], offsets[end - 1][1]
-                    text = str(sentence)[first:last]
+            found = decode_spans(tags, "bioes")
+            placed = [None] * len(found) if offsets is None else spans_in_text(found, offsets)
+            for (start, end, label), place in zip(found, placed, strict=True):
+                first, last = (None, None) if place is None else place[:2]
+                text = " ".join(words[start:end]) if place is None else str(sentence)[first:last]
                 spans.append(TaggedSpan(start, end, label, min(probabilities[start:end]), text, first, last))
         return Tagging(words, offsets, self._written(tags), probabilities, spans)
-
-
-def _features(model: SavedModel, manifest: TagManifest) -> WordFeatures:
-    options = manifest.options
-    where = TOKENIZER_NAME if model.path is None else str(model.path / TOKENIZER_NAME)
-    try:
-        hasher = None
-        if options.ngram_max:
-            hasher = NgramHasher(
-                options.ngram_min, options.ngram_max, options.ngram_buckets, model.weights.get(KEPT_NAME)
-            )
-        features = WordFeatures.from_json(model.tokenizer_json, hasher)
-    except (ModelFileError, OptionError) as error:
-        raise ModelFileError(f"{where}: {error} Copy or train the model again.") from None
-    if (features.table_rows, features.character_count) != (manifest.table_rows, manifest.characters):
-        raise ModelFileError(
-            f"{where}: it has {features.table_rows} rows of words and {features.character_count} characters, "
-            f"the model {manifest.table_rows} and {manifest.characters}. The files do not belong together: "
-            "copy the model again."
-        )
-    return features
-
-
-def _crf(manifest: TagManifest, members: list[dict[str, np.ndarray]]) -> CrfArrays:
-    """Mean of the members' transitions, minus infinity where the scheme forbids them."""
-    allowed = allowed_transitions(manifest.labels, "none" if manifest.scheme == "none" else "bioes")
-    arrays = [
-        np.where(mask, np.mean([member[f"crf.{name}"] for member in members], axis=0), -np.inf)
-        for name, mask in zip(("transitions", "start", "end"), allowed, strict=True)
-    ]
-    return tuple(np.ascontiguousarray(array, dtype=np.float32) for array in arrays)  # type: ignore[return-value]
-
-
-def _fixed(model: SavedModel) -> FixedVectors | None:
-    if FIXED_NAME not in model.weights:
-        return None
-    table = model.weights[FIXED_NAME]
-    words = list(map(str, _extra(model, "vector_words")))
-    if len(words) != len(table) or len(set(words)) != len(words):
-        raise ModelFileError(f"{model.path or 'the model'}: the words of its vectors are damaged.")
-    return FixedVectors(words, table)
-
-
-def _wide(model: SavedModel) -> tuple[WindowFeatures, EmbeddingBag] | None:
-    if WIDE_NAME not in model.weights:
-        return None
-    try:
-        table = wide_table(model.weights[WIDE_NAME], model.weights[WIDE_SCALE_NAME])
-        return WindowFeatures(model.weights[WIDE_KEPT_NAME]), EmbeddingBag(table)
-    except OptionError as error:
-        raise ModelFileError(f"{model.path or 'the model'}: {error} Copy or train the model again.") from None
-
-
-def _segmenter(model: SavedModel, manifest: TagManifest) -> Segmenter:
-    saved = parse_object(model.tokenizer_json.encode("utf-8", "surrogatepass")).get("segmenter")
-    where = TOKENIZER_NAME if model.path is None else str(model.path / TOKENIZER_NAME)
-    if not isinstance(saved, dict):
-        raise ModelFileError(f"{where}: how texts are divided into words is missing. Train the model again.")
-    try:
-        segmenter = Segmenter.from_dict(saved)
-    except ModelFileError as error:
-        raise ModelFileError(f"{where}: {error} Copy or train the model again.") from None
-    if segmenter.characters != manifest.by_character:
-        raise ModelFileError(
-            f"{where}: it divides texts otherwise than the model says. Copy the model again."
-        )
-    return segmenter
-
-
-def _extra(model: SavedModel, name: str) -> list[Any]:
-    """A list of ``tokenizer.json`` beside those of :class:`WordFeatures`; empty if it is not there."""
-    found = parse_object(model.tokenizer_json.encode("utf-8", "surrogatepass")).get(name, [])
-    if not isinstance(found, list):
-        raise ModelFileError(f"{model.path or 'the model'}: its list '{name}' is damaged.")
-    return found

@@ -1,10 +1,10 @@
 """Quality, time, speed and size of taggers: Unrolled, spaCy and plain torch, in one run.
 
-    python benchmarks/tag.py ud_en_ewt [--sides unrolled spacy torch] [--seeds 0 1 2] [--json FILE]
+    python benchmarks/tag.py ud_en_ewt [--sides unrolled fast spacy torch] [--seeds 0 1 2] [--json FILE]
     python benchmarks/tag.py wnut17
 
 ud_en_ewt: share of words with the right UPOS; wnut17: F1 of spans. Peers: pip install spacy pytorch-crf. All
-learn from the training file alone, and everything is chosen on the dev file; the test file is read for the
+learn from the training file alone (``fast`` is the preset of that name), and everything is chosen on the dev file; the test file is read for the
 models that are done. Each training is a process of its own, and so is each measurement of speed; the sides
 alternate, seed by seed. Words a second and the median sentence alone are those of a warm process on the test
 file, with the words given; once with one thread and once with what each side takes by itself.
@@ -34,13 +34,16 @@ ONE_THREAD = dict.fromkeys(
     ),
     "1",
 )
+PRESETS = {"unrolled": "accurate", "fast": "fast"}
 TRIAL = 60  # sentences of each file
 
 
-def unrolled(files: dict[str, Path], figure: str, folder: Path, seed: int, trial: bool) -> dict[str, Any]:
+def unrolled(
+    files: dict[str, Path], figure: str, folder: Path, seed: int, trial: bool, preset: str
+) -> dict[str, Any]:
     command = [sys.executable, "-m", "unrolled"]
     training = [*command, "train", "tag", "--train", files["train"], "--dev", files["dev"], "--out", folder]
-    training += ["--seed", str(seed), "--quiet", *(["--epochs", "1"] if trial else [])]
+    training += ["--seed", str(seed), "--preset", preset, "--quiet", *(["--epochs", "1"] if trial else [])]
     run = measured(training)
 
     def score(part: str) -> float:
@@ -114,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    sides = ("unrolled", "spacy", "torch")
+    sides = ("unrolled", "fast", "spacy", "torch")
     parser.add_argument("data", choices=tuple(DATA))
     parser.add_argument("--sides", nargs="+", default=list(sides), choices=sides)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -130,8 +133,8 @@ def main() -> None:
         for seed in given.seeds:
             for side in given.sides:
                 folder = Path(temporary) / "model"
-                if side == "unrolled":
-                    run = unrolled(files, figure, folder, seed, given.trial)
+                if side in PRESETS:
+                    run = unrolled(files, figure, folder, seed, given.trial, PRESETS[side])
                 else:
                     run = peer(f"peer_tag_{side}.py", files, folder, seed, given.trial)
                 found.setdefault(side, []).append(run)

@@ -115,14 +115,15 @@ def _train(
         members.progress.message(note)
     tokenizer = _tokenizer_json(corpus)
     members.begin(about, saved, tokenizer)
+    recipe = options.for_task(spans=corpus.spans)
     objective = TagObjective(options, corpus)
     folder = output.log_folder if output is not None and ranks.writes else None
     log = TrainingLog(objective.score_name, folder, saved["log"] if saved else [])
     clock = Clock(saved["seconds"] if saved else 0.0)
     wide = _wide(options, members, corpus, objective) if options.wide else None
     with stop_on_signal(members.checkpoint is not None) as request:
-        around = Surroundings(corpus, options, objective, log, members.progress, clock, lambda: request.asked)
-        members.train(around, lambda: objective.model(options, corpus), saved, request, rounded=_rounded)
+        around = Surroundings(corpus, recipe, objective, log, members.progress, clock, lambda: request.asked)
+        members.train(around, lambda: objective.model(recipe, corpus), saved, request, rounded=_rounded)
     logits = np.mean([member.pop(DEV_LOGITS).numpy() for member in members.weights], axis=0)
     crf = objective.crf_arrays(_mean_crf(members.weights))
     dev_wide = None if wide is None else wide.scores(corpus.dev)

@@ -95,8 +95,8 @@ class TaggerOptions(Options):
     )
     word_dropout: float = option(
         -1.0,
-        "Share of words that are made unknown in training: their n-grams and characters must do. -1 is 0.2 for "
-        "plain tags, 0.5 for spans, which are mostly of words never seen.",
+        "Share of words that are made unknown in training: their n-grams and characters must do. -1 is 0.2 "
+        "for plain tags, 0.5 for spans, which are mostly of words never seen.",
         low=-1,
         high=0.95,
         group="Regularisation",

@@ -5,9 +5,10 @@
 
 ud_en_ewt: share of words with the right UPOS; wnut17: F1 of spans. Peers: pip install spacy pytorch-crf. All
 learn from the training file alone (`fast` is our preset of that name), and everything is chosen on the dev
-file; the test file is read for the models that are done. Each training is a process of its own, and so is each measurement of speed; the sides
-alternate, seed by seed. Words a second and the median sentence alone are those of a warm process on the test
-file, with the words given; once with one thread and once with what each side takes by itself.
+file; the test file is read for the models that are done. Each training is a process of its own, and so is
+each measurement of speed; the sides alternate, seed by seed. Words a second and the median sentence alone are
+those of a warm process on the test file, with the words given; once with one thread and once with what each
+side takes by itself.
 Data: UNROLLED_DATA or ../shared/data.
 """
 

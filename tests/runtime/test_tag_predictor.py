@@ -77,7 +77,7 @@ def scores(predictor: TagPredictor, sentences: list[list[str]]) -> np.ndarray:
 )
 def test_numpy_twin_gives_the_scores_of_the_torch_model(changes: dict[str, Any]) -> None:
     plain = {k: v for k, v in SMALL.items() if not (changes.get("characters") and k.startswith("char_"))}
-    options = TaggerOptions.of("fast", **plain | changes)
+    options = TaggerOptions.of("fast", **plain | changes).for_task(spans=True)
     corpus = build_tagged_corpus(options, DATA, None)
     torch.manual_seed(1)
     model = TagObjective(options, corpus).model(options, corpus).eval()

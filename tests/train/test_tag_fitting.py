@@ -173,7 +173,15 @@ def test_what_cannot_be_learned_is_refused(tmp_path: Path) -> None:
         TaggerOptions.of("fast", hiden=3)
     with pytest.raises(OptionError, match="no effect with characters 'none'"):
         TaggerOptions.of("fast", characters="none", char_dim=3)
+    with pytest.raises(OptionError, match="-1 for the usual one"):
+        TaggerOptions.of("accurate", dropout=-0.5)
     assert not (tmp_path / "m").exists()
+
+
+def test_usual_dropouts_depend_on_the_kind_of_tags() -> None:
+    assert TaggerOptions.of("accurate").for_task(spans=True).word_dropout == 0.5
+    assert TaggerOptions.of("accurate").for_task(spans=False).word_dropout == 0.2
+    assert TaggerOptions.of("accurate", word_dropout=0.1, dropout=0.0).for_task(spans=True).dropout == 0.0
 
 
 def test_dev_tags_that_training_does_not_know_count_as_wrong() -> None:

@@ -119,7 +119,11 @@ class TaggerOptions(Options):
         group="Regularisation",
     )
     dropout: float = option(
-        0.5, "Dropout between layers and before the output.", low=0, high=0.95, group="Regularisation"
+        -1.0,
+        "Dropout between layers and before the output. -1 is 0.5 for plain tags, 0.4 for spans.",
+        low=-1,
+        high=0.95,
+        group="Regularisation",
     )
     label_smoothing: float = option(
         0.0,
@@ -174,18 +178,22 @@ class TaggerOptions(Options):
         super().__post_init__()
         if self.ngram_max and self.ngram_max < self.ngram_min:
             raise OptionError(f"ngram_max ({self.ngram_max}) is smaller than ngram_min ({self.ngram_min}).")
-        if -1 < self.word_dropout < 0:
-            raise OptionError(
-                f"word_dropout must be a share, or -1 for the usual one, not {self.word_dropout}."
-            )
+        for name in ("word_dropout", "dropout"):
+            if -1 < getattr(self, name) < 0:
+                raise OptionError(
+                    f"{name} must be a share, or -1 for the usual one, not {getattr(self, name)}."
+                )
         if self.label_smoothing and self.output == "crf":
             raise OptionError("label_smoothing has no effect with output 'crf': leave it out.")
 
     def for_task(self, *, spans: bool) -> TaggerOptions:
         """The same options, with what depends on the kind of tags filled in; chosen on dev data of each."""
-        if self.word_dropout >= 0:
-            return self
-        return dataclasses.replace(self, word_dropout=0.5 if spans else 0.2)
+        word, between = (0.5, 0.4) if spans else (0.2, 0.5)
+        return dataclasses.replace(
+            self,
+            word_dropout=word if self.word_dropout < 0 else self.word_dropout,
+            dropout=between if self.dropout < 0 else self.dropout,
+        )
 
     @classmethod
     def of(cls, preset: str = "accurate", /, **changes: Any) -> TaggerOptions:

@@ -59,7 +59,8 @@ def parts_line(figures: Mapping[str, Any]) -> str:
     """How good the network and the wide part are apart; empty for a model without a wide part."""
     if "network_alone" not in figures:
         return ""
-    name = FIGURES[next(key for key in ("span_f1", "micro_f1", "accuracy") if key in figures)]
+    known = (key for key in ("span_f1", "micro_f1") if key in figures)
+    name = FIGURES[next(known, "accuracy")]
     return (
         f"{name} {figures['network_alone']:.4f} of the network alone, "
         f"{figures['wide_alone']:.4f} of the wide part alone"

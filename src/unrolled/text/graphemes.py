@@ -39,7 +39,7 @@ def grapheme_spans(text: str) -> list[tuple[int, int]]:
         ):
             starts.append(position)
         flags = flags + 1 if now == _FLAG else 0
-        picture = now == _PICTURE or (picture and now in (_EXTEND, _ZWJ))
+        picture = now == _PICTURE or (picture and before != _ZWJ and now in (_EXTEND, _ZWJ))
         before = now
     return list(zip(starts, [*starts[1:], len(text)], strict=True))
 

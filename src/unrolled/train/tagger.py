@@ -21,11 +21,11 @@ class Tagger:
 
     Example:
         >>> people = ["Kim", "Lee", "Park", "Choi"]
-        >>> sentences = [([name, "works", "here"], ["B-person", "O", "O"]) for name in people] * 10
-        >>> options = {"hidden": 8, "embed_dim": 16, "char_hidden": 8, "epochs": 10, "learning_rate": 0.02}
+        >>> sentences = [(["Dr", name, "works"], ["O", "B-person", "O"]) for name in people] * 10
+        >>> options = {"hidden": 8, "embed_dim": 16, "char_hidden": 8, "batch_size": 4, "learning_rate": 0.02}
         >>> model = Tagger(**options).fit(sentences, dev=sentences, quiet=True)
-        >>> [(span.text, span.label, span.start_char) for span in model.predict(["Here works Kim"])[0].spans]
-        [('Kim', 'person', 11)]
+        >>> [(span.text, span.label, span.start_char) for span in model.predict(["Dr  Kim works"])[0].spans]
+        [('Kim', 'person', 4)]
 
     Args:
         preset: ``"accurate"`` or ``"fast"``.

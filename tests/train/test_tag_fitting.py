@@ -201,6 +201,16 @@ def test_corpus_numbers() -> None:
     assert part.input(chosen).lengths.tolist() == part.lengths[chosen].tolist()
 
 
+def test_a_wide_part_that_does_not_count_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unrolled.train.tag_joint.SHARES", (0.0,))
+    trained = fit_tagger(small(epochs=2), sentences(60, 1), sentences(20, 2), out=tmp_path / "m")
+    saved = load_model(tmp_path / "m")
+    assert saved.weights["wide.weight"].shape[0] == 0
+    assert trained.info()["wide"] == {"rows": 0, "network_share": 1.0, "wide_share": 0.0}
+    figures = trained.info()["metrics"]["dev"]
+    assert trained.evaluate(sentences(20, 2))["f1"] == pytest.approx(figures["span_f1"])
+
+
 def test_outside_is_fitted_for_f1() -> None:
     labels = ["O", "S-x"]
     targets = TagTargets(np.array([1, 1, 0, 0]), np.array([4]))

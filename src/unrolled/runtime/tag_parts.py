@@ -78,7 +78,7 @@ def wide_of(model: SavedModel) -> tuple[WindowFeatures, EmbeddingBag] | None:
     Raises:
         ModelFileError: damaged.
     """
-    if WIDE_NAME not in model.weights:
+    if WIDE_NAME not in model.weights or not len(model.weights[WIDE_NAME]):
         return None
     try:
         table = wide_table(model.weights[WIDE_NAME], model.weights[WIDE_SCALE_NAME])

@@ -128,6 +128,8 @@ def _train(
     crf = objective.crf_arrays(_mean_crf(members.weights))
     dev_wide = None if wide is None else wide.scores(corpus.dev)
     joint = fit_joint(corpus, logits, dev_wide, crf, outside=options.fit_outside)
+    if wide is not None and joint.shares[1] == 0:
+        wide = wide.without_rows()  # what does not count need not be stored, nor computed
     half = all(member["embedding.weight"].dtype == torch.float16 for member in members.weights)
     manifest = {
         "format": "unrolled-model",

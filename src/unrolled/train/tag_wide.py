@@ -39,6 +39,10 @@ class WidePart:
     steps: np.ndarray
     scale: np.ndarray
 
+    def without_rows(self) -> WidePart:
+        """A wide part that says nothing."""
+        return WidePart(WindowFeatures(np.zeros(0, dtype=np.int32)), self.steps[:0], self.scale)
+
     def scores(self, part: TaggedPart) -> np.ndarray:
         """``(tokens, tags)`` float32 of all sentences of a part."""
         sentences = part.sentences

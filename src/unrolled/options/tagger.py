@@ -55,7 +55,7 @@ class TaggerOptions(Options):
     )
     wide_rows: int = option(
         131_072,
-        "Features of the linear model that get a row at most; the most frequent do.",
+        "Features of the linear model that get a row at most, fewer with many tags; the most frequent do.",
         low=1,
         high=4_000_000,
         group="Model",

@@ -21,6 +21,8 @@ from unrolled.train.tagged_corpus import TaggedPart
 _EPOCHS, _STEP_WORDS, _RATE, _LAST_RATE, _DROPOUT = 6, 512, 0.01, 1e-4, 0.3
 _BETAS = (0.9, 0.99)
 _MIN_FREQ = 2
+#: Weights at most, a byte each in the file: of many tags there are fewer features.
+_MOST_WEIGHTS = 2_400_000
 _COUNTED = 1024
 
 
@@ -63,10 +65,10 @@ def fit_wide_tags(part: TaggedPart, tags: int, most: int, seed: int) -> WidePart
     Args:
         part: the training sentences.
         tags: number of tags.
-        most: rows at most; the most frequent features get them.
+        most: rows at most, or fewer if there are many tags; the most frequent features get them.
         seed: of the order of the sentences and of the dropout.
     """
-    features = WindowFeatures(_frequent(part, most))
+    features = WindowFeatures(_frequent(part, min(most, _MOST_WEIGHTS // tags)))
     table = torch.zeros(features.rows, tags)
     optimizer = RowAdam(table, betas=_BETAS)
     generator = np.random.default_rng([seed, 0x71DE])

@@ -92,6 +92,12 @@ def test_words_send_no_commands_to_a_terminal(run: Run, tmp_path: Path) -> None:
         os.close(reader)
 
 
+def test_they_are_no_model_that_answers(run: Run, vectors: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("text\tlabel\na dog\tyes\n")
+    for result in (run("predict", vectors, stdin="a dog\n"), run("evaluate", vectors, tmp_path / "t.tsv")):
+        assert "these are word vectors, not a model that answers" in result.message
+
+
 def test_evaluation(run: Run, vectors: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.tsv").write_text("dog\tcat\t9\ndog\tred\t1\nred\tblue\t8\nzebra\tcat\t5\n")
     (tmp_path / "analogies.txt").write_text(": all\ndog cat dog horse\n")

@@ -42,10 +42,11 @@ _PLOT_LABELS = 60  # a picture of more is hard to read: only if it is asked for
 def run(model: str, test: str, as_json: bool, plot: str | None, weights: Precision, **values: Any) -> None:
     """Run the verb; the parameters are those of the command line."""
     from unrolled.data import open_records
-    from unrolled.runtime.opening import load
+    from unrolled.runtime import Predictor
+    from unrolled.runtime.opening import load_predictor
 
-    predictor = load(model, weights=weights)
-    if predictor.info()["task"] == "tag":
+    predictor = load_predictor(model, weights=weights)
+    if not isinstance(predictor, Predictor):
         from unrolled.cli.evaluate_tag import evaluate
 
         evaluate(predictor, test, as_json=as_json, plot=plot, values=values)
@@ -78,7 +79,7 @@ def _compare(figures: dict[str, Any], model: str, reader: RecordReader, weights:
         click.echo("the input is read once: no comparison with float32 weights", err=True)
         return
     from unrolled.cli.report import FIGURES
-    from unrolled.runtime.opening import load
+    from unrolled.runtime import load
 
     exact = load(model).evaluate(reader)
     figures["float32"] = {name: exact[name] for name in FIGURES if name in exact}

@@ -65,11 +65,12 @@ def run(
         )
     if probabilities and not as_json and out is None:
         raise click.UsageError("--probabilities goes with --json or --out.")
-    from unrolled.runtime.opening import load
+    from unrolled.runtime import Predictor
+    from unrolled.runtime.opening import load_predictor
 
     with _output(out) as writer:
-        predictor = load(model, weights=weights)
-        if predictor.info()["task"] == "tag":
+        predictor = load_predictor(model, weights=weights)
+        if not isinstance(predictor, Predictor):
             from unrolled.cli.predict_tag import TagShower
 
             if probabilities:

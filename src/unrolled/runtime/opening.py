@@ -11,6 +11,8 @@ from unrolled.runtime.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from unrolled.engine import Precision
+    from unrolled.runtime.predictor import Predictor
+    from unrolled.runtime.tag_predictor import TagPredictor
 
 _VECTORS = b'"unrolled-vectors"'
 _HEAD_BYTES = 4096
@@ -42,6 +44,20 @@ def load(path: str | os.PathLike[str], *, weights: Precision = "float32") -> Any
             raise OptionError(f"{path} holds word vectors, which have no recurrent weights to reduce.")
 
         return WordVectors.load(path)
+    return load_predictor(path, weights=weights)
+
+
+def load_predictor(
+    path: str | os.PathLike[str], *, weights: Precision = "float32"
+) -> Predictor | TagPredictor:
+    """A model of any task, ready to answer; word vectors are none.
+
+    Args:
+        path, weights: as for :func:`load`.
+
+    Raises:
+        ModelFileError, MissingExtraError, OptionError: as :func:`load`; and for word vectors.
+    """
     from unrolled.runtime.files import load_model
 
     model = load_model(path)

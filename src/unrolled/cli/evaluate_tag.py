@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unrolled.cli.notes import tagged_notes
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -39,7 +37,7 @@ def evaluate(
     """
     if plot is not None:
         raise click.UsageError("--plot draws the confusion table of a classifier: leave it out.")
-    from unrolled.data.tagged import open_tagged
+    from unrolled.data.tagged import open_tagged, tagged_notes
 
     reader = open_tagged(
         test,

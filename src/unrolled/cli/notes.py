@@ -8,7 +8,6 @@ import click
 
 if TYPE_CHECKING:
     from unrolled.data import RecordReader
-    from unrolled.data.tagged import TaggedReader
 
 
 def tell_guesses(reader: RecordReader) -> None:
@@ -33,14 +32,3 @@ def bad_row_lines(name: str, counts: dict[str, int], examples: list[str]) -> lis
     )
     lines = [f"{name}: left out {total:,} row{'s' if total != 1 else ''} ({reasons}); the first:"]
     return lines + [f"  {example}" for example in examples[:3]]
-
-
-def tagged_notes(reader: TaggedReader) -> list[str]:
-    """What was guessed, passed over and repaired in a file of tagged sentences, a sentence each."""
-    notes = list(reader.notes)
-    if reader.skipped:
-        parts = ", ".join(f"{count:,} {what}" for what, count in reader.skipped.items())
-        notes.append(f"{reader.name}: passed over {parts}")
-    if reader.repaired:
-        notes.append(f"{reader.name}: {reader.repaired:,} tags of broken spans were repaired")
-    return notes

@@ -55,9 +55,8 @@ def run(
     check_files(train, dev, resume=resume, overwrite=overwrite)
     options = TaggerOptions.of(preset, **given_options(values, TaggerOptions))
 
-    from unrolled.cli.notes import tagged_notes
     from unrolled.cli.train_screen import TrainScreen
-    from unrolled.data.tagged import open_tagged
+    from unrolled.data.tagged import open_tagged, tagged_notes
 
     sources = [train] if dev is None else [train, dev]
     readers = [

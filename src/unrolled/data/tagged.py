@@ -278,6 +278,17 @@ def open_tagged(
     return reader
 
 
+def tagged_notes(reader: TaggedReader) -> list[str]:
+    """What was guessed, passed over and repaired in a file of tagged sentences, a sentence each."""
+    notes = list(reader.notes)
+    if reader.skipped:
+        parts = ", ".join(f"{count:,} {what}" for what, count in reader.skipped.items())
+        notes.append(f"{reader.name}: passed over {parts}")
+    if reader.repaired:
+        notes.append(f"{reader.name}: {reader.repaired:,} tags of broken spans were repaired")
+    return notes
+
+
 def _from_memory(source: Any, told: TaggedFormat | None, scheme: Scheme | None, repair: bool) -> TaggedReader:
     sentences, empty, characters = memory_sentences(source, told)
     skipped = {"empty sentences": empty} if empty else {}

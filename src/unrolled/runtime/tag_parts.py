@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,26 @@ from unrolled.runtime.files import SavedModel
 from unrolled.runtime.manifest import KEPT_NAME, TOKENIZER_NAME
 from unrolled.runtime.tag_manifest import FIXED_NAME, WIDE_KEPT_NAME, WIDE_NAME, WIDE_SCALE_NAME, TagManifest
 from unrolled.runtime.tagging import CrfArrays, wide_table
-from unrolled.storage.strict_json import parse_object
 from unrolled.text.ngrams import NgramHasher
 from unrolled.text.offsets import Segmenter
 from unrolled.text.windows import WindowFeatures
-from unrolled.text.word_features import WordFeatures
+from unrolled.text.word_features import WordFeatures, parsed_words
 
 
-def features_of(model: SavedModel, manifest: TagManifest) -> WordFeatures:
+def content_of(model: SavedModel) -> dict[str, Any]:
+    """``tokenizer.json``, which the other functions take their part of.
+
+    Raises:
+        ModelFileError: no JSON object.
+    """
+    try:
+        return parsed_words(model.tokenizer_json)
+    except ModelFileError as error:
+        where = TOKENIZER_NAME if model.path is None else str(model.path / TOKENIZER_NAME)
+        raise ModelFileError(f"{where}: {error} Copy or train the model again.") from None
+
+
+def features_of(model: SavedModel, manifest: TagManifest, content: Mapping[str, Any]) -> WordFeatures:
     """What is seen of a word.
 
     Raises:
@@ -35,7 +48,7 @@ def features_of(model: SavedModel, manifest: TagManifest) -> WordFeatures:
             hasher = NgramHasher(
                 options.ngram_min, options.ngram_max, options.ngram_buckets, model.weights.get(KEPT_NAME)
             )
-        features = WordFeatures.from_json(model.tokenizer_json, hasher)
+        features = WordFeatures.from_dict(content, hasher)
     except (ModelFileError, OptionError) as error:
         raise ModelFileError(f"{where}: {error} Copy or train the model again.") from None
     if (features.table_rows, features.character_count) != (manifest.table_rows, manifest.characters):
@@ -57,7 +70,7 @@ def crf_of(manifest: TagManifest, members: list[dict[str, np.ndarray]]) -> CrfAr
     return tuple(np.ascontiguousarray(array, dtype=np.float32) for array in arrays)  # type: ignore[return-value]
 
 
-def fixed_of(model: SavedModel) -> FixedVectors | None:
+def fixed_of(model: SavedModel, content: Mapping[str, Any]) -> FixedVectors | None:
     """The fixed vectors, or ``None``.
 
     Raises:
@@ -66,7 +79,7 @@ def fixed_of(model: SavedModel) -> FixedVectors | None:
     if FIXED_NAME not in model.weights:
         return None
     table = model.weights[FIXED_NAME]
-    words = list(map(str, list_of(model, "vector_words")))
+    words = list(map(str, list_of(model, content, "vector_words")))
     if len(words) != len(table) or len(set(words)) != len(words):
         raise ModelFileError(f"{model.path or 'the model'}: the words of its vectors are damaged.")
     return FixedVectors(words, table)
@@ -87,13 +100,13 @@ def wide_of(model: SavedModel) -> tuple[WindowFeatures, EmbeddingBag] | None:
         raise ModelFileError(f"{model.path or 'the model'}: {error} Copy or train the model again.") from None
 
 
-def segmenter_of(model: SavedModel, manifest: TagManifest) -> Segmenter:
+def segmenter_of(model: SavedModel, manifest: TagManifest, content: Mapping[str, Any]) -> Segmenter:
     """How texts are divided into words.
 
     Raises:
         ModelFileError: missing, damaged, or of another model.
     """
-    saved = parse_object(model.tokenizer_json.encode("utf-8", "surrogatepass")).get("segmenter")
+    saved = content.get("segmenter")
     where = TOKENIZER_NAME if model.path is None else str(model.path / TOKENIZER_NAME)
     if not isinstance(saved, dict):
         raise ModelFileError(f"{where}: how texts are divided into words is missing. Train the model again.")
@@ -108,9 +121,9 @@ def segmenter_of(model: SavedModel, manifest: TagManifest) -> Segmenter:
     return segmenter
 
 
-def list_of(model: SavedModel, name: str) -> list[Any]:
+def list_of(model: SavedModel, content: Mapping[str, Any], name: str) -> list[Any]:
     """A list of ``tokenizer.json`` beside those of :class:`WordFeatures`; empty if it is not there."""
-    found = parse_object(model.tokenizer_json.encode("utf-8", "surrogatepass")).get(name, [])
+    found = content.get(name, [])
     if not isinstance(found, list):
         raise ModelFileError(f"{model.path or 'the model'}: its list '{name}' is damaged.")
     return found

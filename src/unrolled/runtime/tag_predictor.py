@@ -19,7 +19,15 @@ from unrolled.runtime.files import SavedModel
 from unrolled.runtime.tag_manifest import TagManifest
 from unrolled.runtime.tag_metrics import SpanScorer, TagScorer
 from unrolled.runtime.tag_network import TagNetwork
-from unrolled.runtime.tag_parts import crf_of, features_of, fixed_of, list_of, segmenter_of, wide_of
+from unrolled.runtime.tag_parts import (
+    content_of,
+    crf_of,
+    features_of,
+    fixed_of,
+    list_of,
+    segmenter_of,
+    wide_of,
+)
 from unrolled.runtime.tagging import decoded, tag_probabilities
 from unrolled.runtime.word_memory import WordMemory
 from unrolled.text.batch import SequenceBatch
@@ -109,7 +117,8 @@ class TagPredictor:
             self.labels = sorted({tag.partition("-")[2] for tag in self._tags if tag != "O"})
             if manifest.outside and "O" not in self._tags:
                 raise ModelFileError(f"{model.path or 'the model'}: no tag O, but a score for it.")
-        self._features = features_of(model, manifest)
+        content = content_of(model)
+        self._features = features_of(model, manifest, content)
         members = [
             {
                 name.removeprefix(prefix): array
@@ -120,10 +129,10 @@ class TagPredictor:
         ]
         self._networks = [TagNetwork(self.options, member, weights) for member in members]
         self._crf = crf_of(manifest, members) if manifest.crf else None
-        self._fixed = fixed_of(model)
+        self._fixed = fixed_of(model, content)
         self._wide = wide_of(model)
-        self._segmenter = segmenter_of(model, manifest)
-        self._seen = frozenset(map(str, list_of(model, "seen")))
+        self._segmenter = segmenter_of(model, manifest, content)
+        self._seen = frozenset(map(str, list_of(model, content, "seen")))
         self._memory = WordMemory(self._word_vectors)
 
     @property

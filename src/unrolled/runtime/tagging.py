@@ -61,6 +61,13 @@ def spans_of(labels: Sequence[str], tags: np.ndarray, lengths: np.ndarray) -> li
     return found
 
 
+def tag_score(
+    labels: Sequence[str], truth: np.ndarray, guess: np.ndarray, lengths: np.ndarray, *, spans: bool
+) -> float:
+    """What a tagger is chosen by: :func:`span_f1`, or for plain tags the share of right ones."""
+    return span_f1(labels, truth, guess, lengths) if spans else float((guess == truth).mean())
+
+
 def span_f1(labels: Sequence[str], truth: np.ndarray, guess: np.ndarray, lengths: np.ndarray) -> float:
     """Micro F1 of the spans, 0 if there are none. Tags that training never saw are no spans here."""
     hits = wanted = given = 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from unrolled.errors import ModelFileError
 from unrolled.storage.strict_json import StrictJsonError, parse_object
-from unrolled.text.batch import SequenceBatch
+from unrolled.text.batch import SequenceBatch, gather_positions
 from unrolled.text.ngrams import NgramHasher
 
 #: Ids of characters that every model has: one that training did not see, and the two ends of a word.
@@ -168,7 +168,7 @@ class WordFeatures:
         starts = np.cumsum(lengths) - lengths
         values = np.empty(int(lengths.sum()), dtype=np.int32)
         is_head = np.zeros(len(values), dtype=np.bool_)
-        is_head[np.repeat(starts, first.lengths) + _within(first.lengths)] = True
+        is_head[gather_positions(starts, first.lengths)] = True
         values[is_head] = first.values
         values[~is_head] = bags.values + np.int32(self._base)
         return SequenceBatch(values, lengths)
@@ -198,10 +198,15 @@ class WordFeatures:
         Raises:
             ModelFileError: something else, or damaged.
         """
-        try:
-            content = parse_object(text.encode("utf-8", "surrogatepass"))
-        except StrictJsonError as error:
-            raise ModelFileError(f"{error}.") from None
+        return cls.from_dict(parsed_words(text), hasher)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], hasher: NgramHasher | None) -> Self:
+        """From what :func:`parsed_words` gives.
+
+        Raises:
+            ModelFileError: something else, or damaged.
+        """
         if content.get("kind") != _KIND:
             raise ModelFileError("these are not the words of a tagger.")
         lists = [content.get(name) for name in ("lower", "cased", "shapes", "characters")]
@@ -216,15 +221,19 @@ class WordFeatures:
         return cls(lower, cased, shapes, characters, hasher)
 
 
+def parsed_words(text: str) -> dict[str, Any]:
+    """The content of what :meth:`WordFeatures.to_json` wrote, with all that went along.
+
+    Raises:
+        ModelFileError: no JSON object.
+    """
+    try:
+        return parse_object(text.encode("utf-8", "surrogatepass"))
+    except StrictJsonError as error:
+        raise ModelFileError(f"{error}.") from None
+
+
 def _ranked(counts: Counter[str], min_freq: int) -> list[str]:
     """Those counted often enough, the most frequent first, ties in the order of code points."""
     kept = [(-count, entry) for entry, count in counts.items() if count >= min_freq]
     return [entry for _, entry in sorted(kept)]
-
-
-def _within(lengths: np.ndarray) -> np.ndarray:
-    """``0 .. length - 1`` for each of the lengths, one after the other."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    within: np.ndarray = np.arange(total, dtype=np.int64) - np.repeat(ends - lengths, lengths)
-    return within

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unrolled.data.records import Record
-from unrolled.embed.opening import check_vectors, vectors_sha256
 from unrolled.errors import TrainingError
 from unrolled.interrupt import stop_on_signal
 from unrolled.models import TextClassifier
@@ -67,10 +66,6 @@ def fit(
         TrainingInterrupted: Ctrl-C or SIGTERM; the state was saved.
     """
 
-    def check() -> None:
-        if options.vectors:
-            check_vectors(options.vectors)
-
     with training_place(
         options,
         out,
@@ -78,7 +73,6 @@ def fit(
         overwrite=overwrite,
         progress=progress,
         checkpoint_minutes=checkpoint_minutes,
-        check=check,
     ) as (members, work):
         trained = _train(options, members, train, dev, work, names, resume)
         return finish(trained, members.output, members.ranks)
@@ -105,13 +99,10 @@ def _train(
         return corpus
 
     corpus = ranks.first(build_corpus_once)
-    about: dict[str, Any] = {"data": corpus.fingerprint}
-    if options.vectors:
-        about["vectors"] = {"sha256": ranks.first(lambda: vectors_sha256(options.vectors))}
     recipe = options.for_rows(len(corpus.train))
     for note in corpus.notes:
         progress.message(note)
-    members.begin(about, saved, corpus.tokenizer.to_json())
+    members.begin({"data": corpus.fingerprint}, saved, corpus.tokenizer.to_json())
     outputs = 1 if options.task == "regression" else len(corpus.labels)
     objective = Objective(options, corpus.train.targets, outputs)
     folder = output.log_folder if output is not None and ranks.writes else None

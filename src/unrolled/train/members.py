@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unrolled.embed.opening import check_vectors, vectors_sha256
 from unrolled.errors import TrainingError
 from unrolled.interrupt import StopRequest, TrainingInterrupted
 from unrolled.train.checkpoint import Checkpoint, differences
@@ -43,12 +44,10 @@ def training_place(
     overwrite: bool,
     progress: Progress | None,
     checkpoint_minutes: float,
-    check: Callable[[], object],
 ) -> Iterator[tuple[Members, Path]]:
     """The processes, folders and listener of a training, given back at its end however it ends.
 
-    Args:
-        check: what must be right before a folder is touched.
+    Word vectors are looked at before a folder is touched.
 
     Yields:
         the members to train, and a folder for what the training needs on disk.
@@ -58,7 +57,8 @@ def training_place(
         stack.callback(torch.default_generator.set_state, torch.default_generator.get_state())
         listener: Progress = progress if progress is not None and ranks.writes else Silent()
         stack.callback(listener.stop)
-        ranks.first(check)
+        if options.vectors:
+            ranks.first(lambda: check_vectors(options.vectors))
         output = OutputFolder(Path(out)) if out is not None else None
         if output is not None:
             ranks.first(lambda: output.prepare(resume=resume, overwrite=overwrite))
@@ -134,7 +134,7 @@ class Members:
         """The data are read: compare them with those of the checkpoint, or begin one.
 
         Args:
-            about: all that decides the result beside the options.
+            about: all that decides the result beside the options and their vectors.
             saved: of :meth:`saved`.
             tokenizer_json: to be kept with a new checkpoint.
 
@@ -142,6 +142,9 @@ class Members:
             TrainingError: the interrupted training had other data.
         """
         self.about = {"options": self.options.to_dict(), **about}
+        if self.options.vectors:
+            digest = self.ranks.first(lambda: vectors_sha256(self.options.vectors))
+            self.about["vectors"] = {"sha256": digest}
         if saved is not None:
             self._refuse_other(self.about, saved)
             self._load_members(saved)

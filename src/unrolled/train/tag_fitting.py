@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from unrolled.data.spans import Scheme
-from unrolled.embed.opening import check_vectors, vectors_sha256
 from unrolled.interrupt import stop_on_signal
 from unrolled.options import TaggerOptions
 from unrolled.runtime.manifest import KEPT_NAME
@@ -74,10 +73,6 @@ def fit_tagger(
         TrainingInterrupted: Ctrl-C or SIGTERM; the state was saved.
     """
 
-    def check() -> None:
-        if options.vectors:
-            check_vectors(options.vectors)
-
     with training_place(
         options,
         out,
@@ -85,7 +80,6 @@ def fit_tagger(
         overwrite=overwrite,
         progress=progress,
         checkpoint_minutes=checkpoint_minutes,
-        check=check,
     ) as (members, _):
         return _train(options, members, train, dev, names, resume, scheme, by_character)
 
@@ -108,13 +102,10 @@ def _train(
             options, train, dev, names=names, scheme=scheme, by_character=by_character
         )
     )
-    about: dict[str, Any] = {"data": corpus.fingerprint}
-    if options.vectors:
-        about["vectors"] = {"sha256": ranks.first(lambda: vectors_sha256(options.vectors))}
     for note in corpus.notes:
         members.progress.message(note)
     tokenizer = _tokenizer_json(corpus)
-    members.begin(about, saved, tokenizer)
+    members.begin({"data": corpus.fingerprint}, saved, tokenizer)
     recipe = options.for_task(spans=corpus.spans)
     objective = TagObjective(options, corpus)
     folder = output.log_folder if output is not None and ranks.writes else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.runtime.tagging import CrfArrays, decoded, span_f1
+from unrolled.runtime.tagging import CrfArrays, decoded, span_f1, tag_score
 from unrolled.runtime.wide import softmax
 from unrolled.train.calibration import EQUAL_SHARES, fit_shares
 from unrolled.train.tagged_corpus import TaggedCorpus, TagTargets
@@ -124,6 +124,4 @@ def dev_score(corpus: TaggedCorpus, scores: np.ndarray, crf: CrfArrays | None) -
     """On the dev data: F1 of the spans, or the share of right tags."""
     targets = corpus.dev.targets
     found = decoded(scores, targets.lengths, crf)
-    if corpus.spans:
-        return span_f1(corpus.labels, targets.values, found, targets.lengths)
-    return float((found == targets.values).mean())
+    return tag_score(corpus.labels, targets.values, found, targets.lengths, spans=corpus.spans)

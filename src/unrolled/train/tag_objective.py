@@ -14,7 +14,7 @@ from unrolled import engine
 from unrolled.data.spans import allowed_transitions
 from unrolled.models.tagger import SentenceBatch, WordTagger
 from unrolled.options import TaggerOptions
-from unrolled.runtime.tagging import decoded, span_f1
+from unrolled.runtime.tagging import CrfArrays, decoded, tag_score
 from unrolled.train.tagged_corpus import UNSEEN, TaggedCorpus, TagTargets
 
 _CRF = ("crf.transitions", "crf.start", "crf.end")
@@ -96,11 +96,9 @@ class TagObjective:
         crf = self.crf_arrays(weights)
         loss = self._dev_loss(crf, logits, targets)
         found = decoded(logits, targets.lengths, crf)
-        if not self.spans:
-            return loss, float((found == targets.values).mean())
-        return loss, span_f1(self.labels, targets.values, found, targets.lengths)
+        return loss, tag_score(self.labels, targets.values, found, targets.lengths, spans=self.spans)
 
-    def crf_arrays(self, weights: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    def crf_arrays(self, weights: Mapping[str, Tensor]) -> CrfArrays | None:
         """Transitions, start and end scores, minus infinity where the scheme forbids them."""
         if not self.crf:
             return None
@@ -111,7 +109,7 @@ class TagObjective:
 
     def _dev_loss(
         self,
-        crf: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+        crf: CrfArrays | None,
         logits: np.ndarray,
         targets: TagTargets,
     ) -> float:

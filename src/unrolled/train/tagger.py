@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from unrolled.data.tagged import TaggedReader, open_tagged
+from unrolled.data.tagged import open_tagged, tagged_notes
 from unrolled.errors import OptionError
 from unrolled.options import TaggerOptions
 from unrolled.train.progress import BarProgress, Progress, Silent
@@ -102,7 +102,8 @@ class Tagger:
                 readers.append(
                     open_tagged(data, column=column, format=format, encoding=encoding, repair=repair)
                 )
-                _tell(readers[-1], listener)
+                for note in tagged_notes(readers[-1]):
+                    listener.message(note)
         self._predictor = fit_tagger(
             self.options,
             readers[0],
@@ -172,13 +173,3 @@ class Tagger:
     def __repr__(self) -> str:
         state = "not trained" if self._predictor is None else f"{len(self.labels)} labels"
         return f"<Tagger {self.options.model}, {state}>"
-
-
-def _tell(reader: TaggedReader, listener: Progress) -> None:
-    for note in reader.notes:
-        listener.message(note)
-    if reader.skipped:
-        parts = ", ".join(f"{count} {what}" for what, count in reader.skipped.items())
-        listener.message(f"{reader.name}: passed over: {parts}.")
-    if reader.repaired:
-        listener.message(f"{reader.name}: {reader.repaired} tags of broken spans were repaired.")
